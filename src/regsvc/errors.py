@@ -1,0 +1,276 @@
+"""What can go wrong, each error once, with its gRPC code and its machine-readable reason.
+
+The domain raises these; `server/interceptors.py` turns them into `google.rpc.Status` with an
+`ErrorInfo`; the client turns that back into the same class. So `except regsvc.NotFound` works on both
+sides of the wire. Codes are `google.rpc.Code` numbers; this module knows no gRPC.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+ERROR_DOMAIN = "regsvc.dev"
+
+
+class Code(IntEnum):
+    """The `google.rpc.Code` numbers that regsvc uses."""
+
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class RegsvcError(Exception):
+    """Base of all errors of regsvc.
+
+    `message` is one line for people: what and which. `metadata` holds every value that the message
+    mentions, for programs. Neither ever holds a path of the server or the text of a foreign exception.
+    """
+
+    code: ClassVar[Code] = Code.INTERNAL
+    reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, message: str, **metadata: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata = {key: str(value) for key, value in metadata.items()}
+
+
+class Internal(RegsvcError):
+    """A defect of the server."""
+
+
+class Unknown(RegsvcError):
+    """The server, or something on the way to it, answered with a code that regsvc does not use."""
+
+    code, reason = Code.UNKNOWN, "UNKNOWN"
+
+
+class InvalidArgument(RegsvcError):
+    """The request can never succeed as it is."""
+
+    code, reason = Code.INVALID_ARGUMENT, "INVALID_ARGUMENT"
+
+
+class NameInvalid(InvalidArgument):
+    """A resource name, reference, alias or step name is malformed."""
+
+    reason = "NAME_INVALID"
+
+
+class PathInvalid(InvalidArgument):
+    """A file path breaks the rules of a manifest."""
+
+    reason = "PATH_INVALID"
+
+
+class FrameInvalid(InvalidArgument):
+    """An encoded chunk does not decode to what it says."""
+
+    reason = "FRAME_INVALID"
+
+
+class DigestMismatch(InvalidArgument):
+    """The bytes do not have the digest that was named; they are dropped."""
+
+    reason = "DIGEST_MISMATCH"
+
+
+class MetricNotFinite(InvalidArgument):
+    """A metric is NaN or infinite."""
+
+    reason = "METRIC_NOT_FINITE"
+
+
+class LogLineTooLong(InvalidArgument):
+    """A log line is longer than the server takes in one piece."""
+
+    reason = "LOG_LINE_TOO_LONG"
+
+
+class RequestIdReused(InvalidArgument):
+    """A request_id came again with another request."""
+
+    reason = "REQUEST_ID_REUSED"
+
+
+class PageTokenInvalid(InvalidArgument):
+    """A page token is not one of ours, or of another request."""
+
+    reason = "PAGE_TOKEN_INVALID"
+
+
+class NotFound(RegsvcError):
+    """The named resource does not exist."""
+
+    code, reason = Code.NOT_FOUND, "NOT_FOUND"
+
+
+class AlreadyExists(RegsvcError):
+    """A resource of that name exists."""
+
+    code, reason = Code.ALREADY_EXISTS, "ALREADY_EXISTS"
+
+
+class FailedPrecondition(RegsvcError):
+    """The state forbids it now."""
+
+    code, reason = Code.FAILED_PRECONDITION, "FAILED_PRECONDITION"
+
+
+class LeaseLapsed(FailedPrecondition):
+    """The upload was not used for longer than its lease; start a new one."""
+
+    reason = "LEASE_LAPSED"
+
+
+class UploadClosed(FailedPrecondition):
+    """The upload was committed or aborted."""
+
+    reason = "UPLOAD_CLOSED"
+
+
+class UploadCommitted(FailedPrecondition):
+    """The upload became a version and cannot be aborted."""
+
+    reason = "UPLOAD_COMMITTED"
+
+
+class ChunksMissing(FailedPrecondition):
+    """A recipe names chunks that the server does not have."""
+
+    reason = "CHUNKS_MISSING"
+
+
+class FilesIncomplete(FailedPrecondition):
+    """A file of the upload has not arrived whole."""
+
+    reason = "FILES_INCOMPLETE"
+
+
+class BuildEnded(FailedPrecondition):
+    """The build is not RUNNING any more."""
+
+    reason = "BUILD_ENDED"
+
+
+class StepEnded(FailedPrecondition):
+    """The step ended with another state."""
+
+    reason = "STEP_ENDED"
+
+
+class Aborted(RegsvcError):
+    """Another writer won."""
+
+    code, reason = Code.ABORTED, "ABORTED"
+
+
+class Superseded(Aborted):
+    """A newer stream writes the same file or log."""
+
+    reason = "SUPERSEDED"
+
+
+class EtagMismatch(Aborted):
+    """The resource is not in the state that the caller expected."""
+
+    reason = "ETAG_MISMATCH"
+
+
+class OutOfRange(RegsvcError):
+    """A position past what exists."""
+
+    code, reason = Code.OUT_OF_RANGE, "OUT_OF_RANGE"
+
+
+class OffsetGap(OutOfRange):
+    """Bytes begin after the committed size; `metadata["committed_size"]` tells where to go on."""
+
+    reason = "OFFSET_GAP"
+
+
+class SeqGap(OutOfRange):
+    """Log lines begin after the next number; `metadata["committed_seq"]` tells the last committed."""
+
+    reason = "SEQ_GAP"
+
+
+class SeqAhead(OutOfRange):
+    """A sequence number is past the present."""
+
+    reason = "SEQ_AHEAD"
+
+
+class EventsGone(OutOfRange):
+    """The event history after that number has been removed."""
+
+    reason = "EVENTS_GONE"
+
+
+class ResourceExhausted(RegsvcError):
+    """A limit is exceeded."""
+
+    code, reason = Code.RESOURCE_EXHAUSTED, "RESOURCE_EXHAUSTED"
+
+
+class StorageFull(ResourceExhausted):
+    """The server's disk is full."""
+
+    reason = "STORAGE_FULL"
+
+
+class Unavailable(RegsvcError):
+    """The server is away, starting or draining; try again."""
+
+    code, reason = Code.UNAVAILABLE, "UNAVAILABLE"
+
+
+class DeadlineExceeded(RegsvcError):
+    """No answer in time."""
+
+    code, reason = Code.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"
+
+
+class Unimplemented(RegsvcError):
+    """The server does not know the call."""
+
+    code, reason = Code.UNIMPLEMENTED, "UNIMPLEMENTED"
+
+
+class DataLoss(RegsvcError):
+    """Stored bytes fail their checksum."""
+
+    code, reason = Code.DATA_LOSS, "DATA_LOSS"
+
+
+class ChunkDamaged(DataLoss):
+    """A stored chunk fails its checksum; pushing the same content again heals it."""
+
+    reason = "CHUNK_DAMAGED"
+
+
+def _all_errors(root: type[RegsvcError]) -> list[type[RegsvcError]]:
+    return [root, *(error for child in root.__subclasses__() for error in _all_errors(child))]
+
+
+BY_REASON: dict[str, type[RegsvcError]] = {error.reason: error for error in _all_errors(RegsvcError)}
+BY_REASON["INTERNAL"] = Internal
+
+BY_CODE: dict[Code, type[RegsvcError]] = {
+    error.code: error for error in RegsvcError.__subclasses__() if error is not RegsvcError
+}
