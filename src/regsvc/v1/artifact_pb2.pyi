@@ -84,16 +84,20 @@ class StartUploadResponse(_message.Message):
     def __init__(self, upload: _Optional[_Union[Upload, _Mapping]] = ...) -> None: ...
 
 class GetUploadRequest(_message.Message):
-    __slots__ = ("name",)
+    __slots__ = ("name", "after_path")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    AFTER_PATH_FIELD_NUMBER: _ClassVar[int]
     name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
+    after_path: str
+    def __init__(self, name: _Optional[str] = ..., after_path: _Optional[str] = ...) -> None: ...
 
 class GetUploadResponse(_message.Message):
-    __slots__ = ("upload",)
+    __slots__ = ("upload", "more_files")
     UPLOAD_FIELD_NUMBER: _ClassVar[int]
+    MORE_FILES_FIELD_NUMBER: _ClassVar[int]
     upload: Upload
-    def __init__(self, upload: _Optional[_Union[Upload, _Mapping]] = ...) -> None: ...
+    more_files: bool
+    def __init__(self, upload: _Optional[_Union[Upload, _Mapping]] = ..., more_files: _Optional[bool] = ...) -> None: ...
 
 class AbortUploadRequest(_message.Message):
     __slots__ = ("name",)

@@ -1,0 +1,150 @@
+"""The index of the store: which chunk is in which pack, and which chunks make up a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from regsvc.catalog.database import Reader, Transaction
+
+_COLUMNS = "c.id, c.digest, p.name, c.record_offset, c.stored_size, c.raw_size, c.codec, c.damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Where a chunk is stored."""
+
+    id: int
+    digest: bytes
+    pack: str
+    offset: int
+    """Of its record in the pack."""
+    stored_size: int
+    raw_size: int
+    codec: int
+    damaged: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileChunk:
+    """A chunk at its place in a file."""
+
+    file_offset: int
+    chunk: Chunk
+
+
+@dataclass(frozen=True)
+class PackFacts:
+    """A sealed pack, to be indexed."""
+
+    name: str
+    size: int
+    record_count: int
+    chunks: Sequence[tuple[bytes, int, int, int, int]]
+    """(digest, record offset, stored size, raw size, codec)"""
+
+
+def locate(db: Reader, digests: Sequence[bytes]) -> dict[bytes, Chunk]:
+    """The sound chunks among these digests."""
+    rows = db.rows_in(
+        f"SELECT {_COLUMNS} FROM chunks c JOIN packs p ON p.id = c.pack_id"  # noqa: S608
+        " WHERE c.digest IN ({}) AND c.damaged = 0",
+        digests,
+    )
+    return {row[1]: Chunk(*row) for row in rows}
+
+
+def add_pack(tx: Transaction, pack: PackFacts) -> None:
+    """Index a sealed pack. A chunk that is there already stays where it is, unless it was damaged."""
+    pack_id = tx.insert(
+        "INSERT INTO packs (name, size, records, created_at) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET size = excluded.size RETURNING id",
+        [pack.name, pack.size, pack.record_count, tx.now],
+    )
+    tx.run_many(
+        "INSERT INTO chunks (digest, pack_id, record_offset, stored_size, raw_size, codec) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (digest) DO UPDATE SET pack_id = excluded.pack_id, record_offset = excluded.record_offset,"
+        " stored_size = excluded.stored_size, codec = excluded.codec, damaged = 0 WHERE chunks.damaged = 1",
+        [(digest, pack_id, offset, stored, raw, codec) for digest, offset, stored, raw, codec in pack.chunks],
+    )
+
+
+def pack_names(db: Reader) -> set[str]:
+    """All indexed packs."""
+    return {name for (name,) in db.rows("SELECT name FROM packs")}
+
+
+def mark_damaged(tx: Transaction, chunk_id: int) -> None:
+    """A damaged chunk reads as missing, so that the next push of the same content heals it."""
+    tx.run("UPDATE chunks SET damaged = 1 WHERE id = ?", [chunk_id])
+
+
+def pin(tx: Transaction, upload_id: str, chunk_ids: Iterable[int]) -> None:
+    """Keep chunks while the upload lives."""
+    tx.run_many(
+        "INSERT INTO pins (upload_id, chunk_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        [(upload_id, chunk_id) for chunk_id in chunk_ids],
+    )
+
+
+def unpin(tx: Transaction, upload_id: str) -> None:
+    """The upload has ended."""
+    tx.run("DELETE FROM pins WHERE upload_id = ?", [upload_id])
+
+
+def find_file(db: Reader, digest: bytes) -> tuple[int, int] | None:
+    """(id, size) of a file whose digest is proven, if its chunks are all sound."""
+    row = db.row(
+        "SELECT f.id, f.size FROM files f WHERE f.digest = ? AND NOT EXISTS (SELECT 1 FROM file_chunks fc"
+        " JOIN chunks c ON c.id = fc.chunk_id WHERE fc.file_id = f.id AND c.damaged = 1)",
+        [digest],
+    )
+    return None if row is None else (row[0], row[1])
+
+
+def add_file(tx: Transaction, digest: bytes, size: int, pieces: Sequence[tuple[int, int]]) -> int:
+    """The id of a file, made of (offset, chunk id) when it is new."""
+    found: int | None = tx.value("SELECT id FROM files WHERE digest = ?", [digest])
+    if found is not None:
+        return found
+    file_id = tx.insert("INSERT INTO files (digest, size) VALUES (?, ?) RETURNING id", [digest, size])
+    tx.run_many(
+        "INSERT INTO file_chunks (file_id, file_offset, chunk_id) VALUES (?, ?, ?)",
+        [(file_id, offset, chunk_id) for offset, chunk_id in pieces],
+    )
+    return file_id
+
+
+def digests_of_file(db: Reader, file_id: int) -> list[bytes]:
+    """The chunks of a file, in order."""
+    rows = db.rows(
+        "SELECT c.digest FROM file_chunks fc JOIN chunks c ON c.id = fc.chunk_id WHERE fc.file_id = ?"
+        " ORDER BY fc.file_offset",
+        [file_id],
+    )
+    return [digest for (digest,) in rows]
+
+
+def of_file(db: Reader, file_id: int, start: int, end: int, limit: int) -> list[FileChunk]:
+    """The first `limit` chunks of a file that touch the bytes [start, end), in order."""
+    rows = db.rows(
+        f"SELECT fc.file_offset, {_COLUMNS} FROM file_chunks fc JOIN chunks c ON c.id = fc.chunk_id"  # noqa: S608
+        " JOIN packs p ON p.id = c.pack_id WHERE fc.file_id = ? AND fc.file_offset >= coalesce("
+        "(SELECT max(file_offset) FROM file_chunks WHERE file_id = ? AND file_offset <= ?), 0)"
+        " AND fc.file_offset < ? ORDER BY fc.file_offset LIMIT ?",
+        [file_id, file_id, start, end, limit],
+    )
+    return [FileChunk(row[0], Chunk(*row[1:])) for row in rows]
+
+
+def of_files(db: Reader, file_ids: Sequence[int]) -> dict[int, list[FileChunk]]:
+    """All chunks of several small files, by file id."""
+    found: dict[int, list[FileChunk]] = {file_id: [] for file_id in file_ids}
+    rows = db.rows_in(
+        f"SELECT fc.file_id, fc.file_offset, {_COLUMNS} FROM file_chunks fc JOIN chunks c ON c.id = fc.chunk_id"  # noqa: S608
+        " JOIN packs p ON p.id = c.pack_id WHERE fc.file_id IN ({}) ORDER BY fc.file_id, fc.file_offset",
+        file_ids,
+    )
+    for row in rows:
+        found[row[0]].append(FileChunk(row[1], Chunk(*row[2:])))
+    return found

@@ -1,0 +1,279 @@
+"""The SQLite file: one thread that writes, a small pool that reads, and what differs from PostgreSQL.
+
+All commits and checkpoints go through one connection on one thread, so no caller ever meets
+SQLITE_BUSY, and the WAL-reset corruption of SQLite 3.7.0 to 3.51.2 (sqlite.org/wal.html#walresetbug)
+lacks its second party; an affected library is refused all the same. Whatever waits when a commit
+begins shares it: each operation runs in its own savepoint, and one fsync acknowledges them all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlite_utils
+from pysqlite3 import dbapi2 as sqlite
+
+from regsvc.catalog.schema import MIGRATIONS
+from regsvc.errors import StorageFull, Unavailable
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+FIRST_SOUND_SQLITE = (3, 51, 3)
+READERS = 8
+GROUP = 256
+"""Most operations that share one commit."""
+CHECKPOINT_BYTES = 8 << 20
+"""WAL size from which the writer checkpoints between commits."""
+PARAMETERS = 900
+"""Most `?` in one statement; SQLite's own limit was 999 for years."""
+
+
+class UnsoundSqlite(RuntimeError):
+    """The SQLite library has the WAL-reset corruption bug."""
+
+
+def now_us() -> int:
+    """The present, in microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class Reader:
+    """A read-only view of the catalog, for one thread at a time."""
+
+    def __init__(self, connection: Any):
+        self._connection = connection
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """All rows of a query."""
+        result: list[Row] = self._connection.execute(sql, parameters).fetchall()
+        return result
+
+    def row(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
+        """The first row of a query, or None."""
+        result: Row | None = self._connection.execute(sql, parameters).fetchone()
+        return result
+
+    def value(self, sql: str, parameters: Sequence[object] = ()) -> Any:
+        """The first column of the first row, or None."""
+        row = self.row(sql, parameters)
+        return None if row is None else row[0]
+
+    def rows_in(self, sql: str, values: Sequence[object], before: Sequence[object] = ()) -> Iterator[Row]:
+        """Rows of a query with `IN ({})`, for any number of values; `before` are the parameters before it."""
+        step = PARAMETERS - len(before)
+        for start in range(0, len(values), step):
+            part = values[start : start + step]
+            yield from self.rows(sql.format(",".join("?" * len(part))), [*before, *part])
+
+
+class Transaction(Reader):
+    """The writer's view: what it writes is committed, or undone, as one."""
+
+    def __init__(self, connection: Any):
+        super().__init__(connection)
+        self.now = now_us()
+        self.topics: set[str] = set()
+
+    def run(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Run one statement; gives the number of rows it changed."""
+        count: int = self._connection.execute(sql, parameters).rowcount
+        return count
+
+    def run_many(self, sql: str, parameters: Sequence[Sequence[object]]) -> None:
+        """Run one statement for many parameter rows."""
+        self._connection.executemany(sql, parameters)
+
+    def insert(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Run one `INSERT ... RETURNING id`; gives the id."""
+        return int(self._connection.execute(sql, parameters).fetchone()[0])
+
+    def notify(self, topic: str) -> None:
+        """Wake whoever watches this topic, once the commit is durable."""
+        self.topics.add(topic)
+
+
+class _Operation:
+    __slots__ = ("function", "future", "topics")
+
+    def __init__(self, function: Callable[[Transaction], Any]):
+        self.function = function
+        self.future: Future[Any] = Future()
+        self.topics: frozenset[str] = frozenset()
+
+
+class Catalog:
+    """The open catalog. `write` and `read` may be called from any thread."""
+
+    def __init__(self, path: Path):
+        if sqlite.sqlite_version_info < FIRST_SOUND_SQLITE:
+            raise UnsoundSqlite(
+                f"SQLite {sqlite.sqlite_version} can corrupt a WAL; 3.51.3 or newer is needed"
+            )
+        self._path = path
+        self._listeners: list[Callable[[frozenset[str]], None]] = []
+        self._operations: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
+        self._readers: queue.LifoQueue[Any] = queue.LifoQueue()
+        self._closed = False
+        self._close_lock = threading.Lock()  # orders `write` against `close`: nothing is queued after None
+        self._writer_connection = self._open_writer()
+        for _ in range(READERS):
+            self._readers.put(self._open_reader())
+        self._thread = threading.Thread(target=self._write_loop, name="catalog-writer", daemon=True)
+        self._thread.start()
+
+    def write(self, function: Callable[[Transaction], T]) -> T:
+        """Run `function` in a durable transaction and give its result; its error undoes it alone."""
+        return self.submit(function).result()
+
+    def submit(self, function: Callable[[Transaction], T]) -> Future[T]:
+        """Like `write`, without waiting: the future is done when the commit is durable."""
+        operation = _Operation(function)
+        with self._close_lock:
+            if self._closed:
+                raise Unavailable("the registry is shutting down")
+            self._operations.put(operation)
+        return operation.future
+
+    def read(self, function: Callable[[Reader], T]) -> T:
+        """Run `function` on one consistent snapshot of the catalog."""
+        connection = self._readers.get()
+        try:
+            connection.execute("BEGIN")
+            try:
+                return function(Reader(connection))
+            finally:
+                connection.execute("COMMIT")
+        finally:
+            self._readers.put(connection)
+
+    def on_commit(self, listener: Callable[[frozenset[str]], None]) -> None:
+        """Call `listener` on the writer thread with the topics of each durable commit; it must not block."""
+        self._listeners.append(listener)
+
+    def close(self) -> None:
+        """Finish what is queued, checkpoint, and close. Closing twice is fine."""
+        with self._close_lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._operations.put(None)
+        self._thread.join()
+        for _ in range(READERS):
+            self._readers.get().close()
+        self._writer_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._writer_connection.close()
+
+    def _open_writer(self) -> Any:
+        connection = sqlite.connect(str(self._path), isolation_level=None, check_same_thread=False)
+        for pragma in (
+            "page_size=8192",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "busy_timeout=5000",
+            "temp_store=MEMORY",
+            "mmap_size=0",
+            "wal_autocheckpoint=0",
+            "cache_size=-65536",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        MIGRATIONS.apply(sqlite_utils.Database(connection))
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return connection
+
+    def _open_reader(self) -> Any:
+        uri = f"{self._path.absolute().as_uri()}?mode=ro"
+        connection = sqlite.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        for pragma in ("busy_timeout=5000", "mmap_size=0", "wal_autocheckpoint=0", "query_only=ON"):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        return connection
+
+    def _write_loop(self) -> None:
+        while True:
+            first = self._operations.get()
+            if first is None:
+                return
+            batch, stopping = [first], False
+            while len(batch) < GROUP:
+                try:
+                    operation = self._operations.get_nowait()
+                except queue.Empty:
+                    break
+                if operation is None:
+                    stopping = True
+                    break
+                batch.append(operation)
+            self._commit(batch)
+            if stopping:
+                return
+            self._checkpoint_if_large()
+
+    def _commit(self, batch: list[_Operation]) -> None:
+        connection = self._writer_connection
+        done: list[tuple[_Operation, Any]] = []
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for operation in batch:
+                if operation.future.set_running_or_notify_cancel():
+                    self._run_one(connection, operation, done)
+            connection.execute("COMMIT")
+        except sqlite.Error as error:
+            with contextlib.suppress(sqlite.Error):
+                connection.execute("ROLLBACK")
+            failure = _domain_error(error)
+            for operation in batch:
+                if not operation.future.done():
+                    operation.future.set_exception(failure)
+            return
+        topics: set[str] = set()
+        for operation, result in done:
+            topics |= operation.topics
+            operation.future.set_result(result)
+        if topics:
+            for listener in self._listeners:
+                listener(frozenset(topics))
+
+    def _run_one(self, connection: Any, operation: _Operation, done: list[tuple[_Operation, Any]]) -> None:
+        transaction = Transaction(connection)
+        connection.execute("SAVEPOINT operation")
+        try:
+            result = operation.function(transaction)
+        except Exception as error:  # noqa: BLE001 - handed to the caller, who raises it
+            connection.execute("ROLLBACK TO operation")
+            connection.execute("RELEASE operation")
+            full = isinstance(error, sqlite.Error)
+            operation.future.set_exception(_domain_error(error) if full else error)
+            return
+        connection.execute("RELEASE operation")
+        operation.topics = frozenset(transaction.topics)
+        done.append((operation, result))
+
+    def _checkpoint_if_large(self) -> None:
+        wal = self._path.with_name(self._path.name + "-wal")
+        try:
+            size = wal.stat().st_size
+        except FileNotFoundError:
+            return
+        if size > CHECKPOINT_BYTES:
+            mode = "TRUNCATE" if self._operations.empty() else "PASSIVE"
+            self._writer_connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+
+
+def store_id(db: Reader) -> str:
+    """The random identity of this registry, made with its catalog."""
+    return str(db.value("SELECT value FROM settings WHERE key = 'store_id'"))
+
+
+def _domain_error(error: BaseException) -> BaseException:
+    """A full disk is the caller's to know; any other SQLite error is a defect and stays what it is."""
+    if isinstance(error, sqlite.OperationalError) and "full" in str(error):
+        return StorageFull("the registry's disk is full")
+    return error

@@ -1,0 +1,110 @@
+"""Namespaces and models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regsvc.catalog import events
+from regsvc.catalog.database import Reader, Row, Transaction
+from regsvc.errors import AlreadyExists, NotFound
+from regsvc.refs import ModelName
+
+_SELECT = """
+SELECT m.id, n.name, m.name, m.description, m.created_at, m.updated_at, m.last_version,
+       (SELECT count(*) FROM versions v WHERE v.model_id = m.id)
+FROM models m JOIN namespaces n ON n.id = m.namespace_id
+"""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A named thing with versions."""
+
+    id: int
+    name: ModelName
+    description: str
+    created_at: int
+    updated_at: int
+    latest_version: int
+    """0 when there is none."""
+    version_count: int
+
+
+def find(db: Reader, name: ModelName) -> Model:
+    """Raises `NotFound`."""
+    row = db.row(_SELECT + "WHERE n.name = ? AND m.name = ?", [name.namespace, name.model])
+    if row is None:
+        raise NotFound(f"model {name} does not exist", model=name.wire)
+    return _model(row)
+
+
+def create(tx: Transaction, name: ModelName, description: str) -> Model:
+    """Make a model, and its namespace if need be. Raises `AlreadyExists`."""
+    if _id(tx, name) is not None:
+        raise AlreadyExists(f"model {name} exists", model=name.wire)
+    _insert(tx, name, description)
+    return find(tx, name)
+
+
+def ensure(tx: Transaction, name: ModelName) -> int:
+    """The id of a model, made when it does not exist."""
+    found = _id(tx, name)
+    return _insert(tx, name, "") if found is None else found
+
+
+def touch(tx: Transaction, model_id: int) -> None:
+    """Note that something of the model changed."""
+    tx.run("UPDATE models SET updated_at = ? WHERE id = ?", [tx.now, model_id])
+
+
+def next_version(tx: Transaction, model_id: int) -> int:
+    """Take the next version number. In the committing transaction, so that none is skipped or doubled."""
+    return tx.insert(
+        "UPDATE models SET last_version = last_version + 1, updated_at = ? WHERE id = ? RETURNING last_version",
+        [tx.now, model_id],
+    )
+
+
+def next_build(tx: Transaction, model_id: int) -> int:
+    """Take the next build number."""
+    return tx.insert(
+        "UPDATE models SET last_build = last_build + 1 WHERE id = ? RETURNING last_build", [model_id]
+    )
+
+
+def page(db: Reader, namespace: str, after: tuple[str, str], limit: int) -> list[Model]:
+    """Models by (namespace, name) after a key; `namespace` "-" means all."""
+    where, parameters = "WHERE (n.name, m.name) > (?, ?)", [*after]
+    if namespace != "-":
+        where += " AND n.name = ?"
+        parameters.append(namespace)
+    rows = db.rows(f"{_SELECT} {where} ORDER BY n.name, m.name LIMIT ?", [*parameters, limit])
+    return [_model(row) for row in rows]
+
+
+def _id(db: Reader, name: ModelName) -> int | None:
+    found: int | None = db.value(
+        "SELECT m.id FROM models m JOIN namespaces n ON n.id = m.namespace_id WHERE n.name = ? AND m.name = ?",
+        [name.namespace, name.model],
+    )
+    return found
+
+
+def _insert(tx: Transaction, name: ModelName, description: str) -> int:
+    tx.run(
+        "INSERT INTO namespaces (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
+        [name.namespace, tx.now],
+    )
+    namespace_id = tx.value("SELECT id FROM namespaces WHERE name = ?", [name.namespace])
+    model_id = tx.insert(
+        "INSERT INTO models (namespace_id, name, description, created_at, updated_at) VALUES (?, ?, ?, ?, ?)"
+        " RETURNING id",
+        [namespace_id, name.model, description, tx.now, tx.now],
+    )
+    events.record(tx, "model.created", name.wire)
+    return model_id
+
+
+def _model(row: Row) -> Model:
+    model_id, namespace, name, description, created_at, updated_at, latest, count = row
+    return Model(model_id, ModelName(namespace, name), description, created_at, updated_at, latest, count)

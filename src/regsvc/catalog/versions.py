@@ -1,0 +1,207 @@
+"""Versions and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from regsvc.catalog import models, records
+from regsvc.catalog.database import Reader, Row, Transaction
+from regsvc.catalog.records import Metadata
+from regsvc.errors import NotFound
+from regsvc.refs import BuildName, ModelName, VersionRef
+
+_SELECT = """
+SELECT v.id, n.name, m.name, v.number, v.digest, v.file_count, v.size, v.stored_size, v.description,
+       v.created_at, b.number, f.digest
+FROM versions v
+JOIN models m ON m.id = v.model_id
+JOIN namespaces n ON n.id = m.namespace_id
+LEFT JOIN builds b ON b.id = v.build_id
+LEFT JOIN files f ON f.id = b.log_file_id
+"""
+
+
+@dataclass(frozen=True)
+class Version:
+    """An immutable version: a manifest plus the record of how it was made."""
+
+    id: int
+    model: ModelName
+    number: int
+    digest: bytes
+    file_count: int
+    size: int
+    """Raw bytes of all files."""
+    stored_size: int
+    """Bytes of its chunks as stored, shared ones included."""
+    created_at: int
+    metadata: Metadata
+    aliases: tuple[str, ...]
+    build: BuildName | None
+    log_digest: bytes | None
+    """Digest of the build's sealed log."""
+
+    @property
+    def ref(self) -> VersionRef:
+        """Its canonical reference."""
+        return VersionRef(self.model, number=self.number)
+
+
+@dataclass(frozen=True)
+class VersionFile:
+    """One file of a version."""
+
+    file_id: int
+    path: str
+    size: int
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class NewVersion:
+    """What `insert` needs to know."""
+
+    model_id: int
+    number: int
+    digest: bytes
+    files: Sequence[tuple[str, int]]
+    """(path, file id)"""
+    size: int
+    build_id: int | None
+    metadata: Metadata
+
+
+def resolve(db: Reader, ref: VersionRef) -> int:
+    """The id of the version that a reference names now. Raises `NotFound`."""
+    model = models.find(db, ref.model)
+    if ref.alias is not None:
+        found = db.value(
+            "SELECT version_id FROM aliases WHERE model_id = ? AND name = ?", [model.id, ref.alias]
+        )
+        what = f"alias {ref}"
+    elif ref.digest is not None:
+        found = db.value(
+            "SELECT id FROM versions WHERE model_id = ? AND digest = ? ORDER BY number DESC LIMIT 1",
+            [model.id, bytes.fromhex(ref.digest)],
+        )
+        what = f"version {ref}"
+    else:
+        number = model.latest_version if ref.number is None else ref.number
+        found = db.value("SELECT id FROM versions WHERE model_id = ? AND number = ?", [model.id, number])
+        what = f"version {ref}" if ref.number is not None else f"a version of {ref.model}"
+    if found is None:
+        raise NotFound(f"{what} does not exist", version=ref.wire)
+    return int(found)
+
+
+def find(db: Reader, ref: VersionRef) -> Version:
+    """Raises `NotFound`."""
+    return get(db, resolve(db, ref))
+
+
+def get(db: Reader, version_id: int) -> Version:
+    """By id, which must exist."""
+    row = db.row(_SELECT + "WHERE v.id = ?", [version_id])
+    assert row is not None, "version ids come from the catalog"
+    return _version(db, row)
+
+
+def page(db: Reader, model_id: int, before: int, limit: int) -> list[Version]:
+    """Versions of a model, newest first, with a number below `before`."""
+    rows = db.rows(
+        f"{_SELECT} WHERE v.model_id = ? AND v.number < ? ORDER BY v.number DESC LIMIT ?",
+        [model_id, before, limit],
+    )
+    return [_version(db, row) for row in rows]
+
+
+def insert(tx: Transaction, new: NewVersion) -> int:
+    """Write a version; gives its id."""
+    version_id = tx.insert(
+        "INSERT INTO versions (model_id, number, digest, file_count, size, stored_size, description, build_id,"
+        " created_at) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?) RETURNING id",
+        [
+            new.model_id,
+            new.number,
+            new.digest,
+            len(new.files),
+            new.size,
+            new.metadata.description,
+            new.build_id,
+            tx.now,
+        ],
+    )
+    tx.run_many(
+        "INSERT INTO version_files (version_id, path, file_id) VALUES (?, ?, ?)",
+        [(version_id, path, file_id) for path, file_id in new.files],
+    )
+    tx.run(
+        "UPDATE versions SET stored_size = (SELECT coalesce(sum(stored_size), 0) FROM chunks WHERE id IN"
+        " (SELECT fc.chunk_id FROM version_files vf JOIN file_chunks fc ON fc.file_id = vf.file_id"
+        "  WHERE vf.version_id = ?)) WHERE id = ?",
+        [version_id, version_id],
+    )
+    records.set_params(tx, "version", version_id, new.metadata.params)
+    records.set_tags(tx, "version", version_id, new.metadata.tags)
+    records.set_version_metrics(tx, version_id, new.metadata.metrics)
+    return version_id
+
+
+def files(db: Reader, version_id: int, after: str, limit: int) -> list[VersionFile]:
+    """Files by path, bytewise, after a path."""
+    rows = db.rows(
+        "SELECT f.id, vf.path, f.size, f.digest FROM version_files vf JOIN files f ON f.id = vf.file_id"
+        " WHERE vf.version_id = ? AND vf.path > ? ORDER BY vf.path LIMIT ?",
+        [version_id, after, limit],
+    )
+    return [VersionFile(*row) for row in rows]
+
+
+def file(db: Reader, version_id: int, path: str) -> VersionFile:
+    """One file of a version. Raises `NotFound`."""
+    row = db.row(
+        "SELECT f.id, vf.path, f.size, f.digest FROM version_files vf JOIN files f ON f.id = vf.file_id"
+        " WHERE vf.version_id = ? AND vf.path = ?",
+        [version_id, path],
+    )
+    if row is None:
+        raise NotFound(f"the version has no file '{path}'", path=path)
+    return VersionFile(*row)
+
+
+def files_by_path(db: Reader, version_id: int, paths: Sequence[str]) -> dict[str, VersionFile]:
+    """Those of these files that the version has."""
+    rows = db.rows_in(
+        "SELECT f.id, vf.path, f.size, f.digest FROM version_files vf JOIN files f ON f.id = vf.file_id"
+        " WHERE vf.version_id = ? AND vf.path IN ({})",
+        paths,
+        before=[version_id],
+    )
+    return {row[1]: VersionFile(*row) for row in rows}
+
+
+def _version(db: Reader, row: Row) -> Version:
+    (version_id, namespace, model, number, digest, file_count, size, stored_size, description) = row[:9]
+    created_at, build_number, log_digest = row[9:]
+    name = ModelName(namespace, model)
+    aliases = db.rows("SELECT name FROM aliases WHERE version_id = ? ORDER BY name", [version_id])
+    return Version(
+        id=version_id,
+        model=name,
+        number=number,
+        digest=digest,
+        file_count=file_count,
+        size=size,
+        stored_size=stored_size,
+        created_at=created_at,
+        metadata=Metadata(
+            description,
+            records.params(db, "version", version_id),
+            records.version_metrics(db, version_id),
+            records.tags(db, "version", version_id),
+        ),
+        aliases=tuple(alias for (alias,) in aliases),
+        build=None if build_number is None else BuildName(name, build_number),
+        log_digest=log_digest,
+    )

@@ -1,0 +1,64 @@
+"""Everything of one registry, opened together and closed together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from regsvc.catalog.database import Catalog, store_id
+from regsvc.service.builds import Builds
+from regsvc.service.events import Events
+from regsvc.service.housekeeping import Housekeeping
+from regsvc.service.limits import Limits
+from regsvc.service.logs import Logs
+from regsvc.service.paging import Pager
+from regsvc.service.reading import ChunkReader, VersionReader
+from regsvc.service.recovery import recover
+from regsvc.service.registry import Registry
+from regsvc.service.uploads import Uploads
+from regsvc.store import PackStore
+
+CATALOG = "catalog.sqlite"
+
+
+class RegistryApp:
+    """A registry on one data directory.
+
+    Opening takes the directory's lock (`AlreadyLocked` when another server has it) and recovers what the
+    last run left. `close` ends everything in order; nothing acknowledged depends on it.
+    """
+
+    def __init__(self, data: Path, limits: Limits):
+        self.limits = limits
+        self.store = PackStore(data)
+        try:
+            self.catalog = Catalog(data / CATALOG)
+            try:
+                recover(self.catalog, self.store, limits)
+                self._wire()
+            except BaseException:
+                self.catalog.close()
+                raise
+        except BaseException:
+            self.store.close()
+            raise
+
+    def _wire(self) -> None:
+        self.store_id = self.catalog.read(store_id)
+        pager = Pager(self.store_id)
+        chunk_reader = ChunkReader(self.store, self.catalog)
+        self.files = VersionReader(self.catalog, chunk_reader)
+        self.registry = Registry(self.catalog, pager, self.limits)
+        self.uploads = Uploads(self.catalog, self.store, chunk_reader, self.limits)
+        self.builds = Builds(self.catalog, pager, self.limits)
+        self.logs = Logs(self.catalog, self.store, self.files, self.limits)
+        self.events = Events(self.catalog)
+        self.housekeeping = Housekeeping(self.catalog, self.builds, self.logs, self.uploads, self.limits)
+        self.housekeeping.start()
+
+    def close(self) -> None:
+        """End the background work, then the sessions, then the files."""
+        self.housekeeping.stop()
+        self.uploads.close()
+        self.logs.close()
+        self.catalog.close()
+        self.store.close()

@@ -1,0 +1,73 @@
+"""Checks of what clients record: keys, values, metrics."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+from regsvc.catalog.records import Metadata
+from regsvc.errors import InvalidArgument, MetricNotFinite, NameInvalid, ResourceExhausted
+from regsvc.service.limits import Limits
+
+MAX_STEP_NAME = 100
+"""Bytes of a step's name."""
+MAX_REQUEST_ID = 64
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+
+
+def check_metadata(data: Metadata, limits: Limits) -> None:
+    """Raises `InvalidArgument`, `MetricNotFinite` or `ResourceExhausted`."""
+    check_text(data.description, "description", limits.max_description_bytes)
+    for what, entries in (("params", data.params), ("metrics", data.metrics), ("tags", data.tags)):
+        if len(entries) > limits.max_record_entries:
+            raise ResourceExhausted(
+                f"{len(entries)} {what}, at most {limits.max_record_entries}", limit=limits.max_record_entries
+            )
+        for key in entries:
+            check_key(key, limits)
+    for texts, what in ((data.params, "param"), (data.tags, "tag")):
+        for key, value in texts.items():
+            if isinstance(value, str):
+                check_text(value, f"{what} '{key}'", limits.max_value_bytes)
+    for key, number in data.params.items():
+        if isinstance(number, float) and not math.isfinite(number):
+            raise InvalidArgument(f"param '{key}' is {number}; record it as text", key=key)
+    check_finite(data.metrics.items())
+
+
+def check_finite(metrics: Iterable[tuple[str, float]]) -> None:
+    """Raises `MetricNotFinite`, naming the first culprit."""
+    for key, value in metrics:
+        if not math.isfinite(value):
+            raise MetricNotFinite(f"metric '{key}' is {value}", key=key, value=value)
+
+
+def check_key(key: str, limits: Limits) -> None:
+    """Raises `InvalidArgument`."""
+    if not key or len(key.encode()) > limits.max_key_bytes or _CONTROL.search(key):
+        shown = key[:60].encode("unicode_escape").decode()
+        raise InvalidArgument(
+            f"bad key '{shown}': 1 to {limits.max_key_bytes} bytes without control characters", key=shown
+        )
+
+
+def check_text(text: str, what: str, limit: int) -> None:
+    """Raises `ResourceExhausted`."""
+    if len(text) > limit or len(text.encode()) > limit:
+        raise ResourceExhausted(f"{what} is longer than {limit} bytes", limit=limit)
+
+
+def check_step_name(name: str, *, optional: bool = False) -> None:
+    """Raises `NameInvalid`."""
+    if (not name and not optional) or len(name.encode()) > MAX_STEP_NAME or _CONTROL.search(name):
+        shown = name[:60].encode("unicode_escape").decode()
+        raise NameInvalid(
+            f"bad step name '{shown}': 1 to {MAX_STEP_NAME} bytes without control characters", step=shown
+        )
+
+
+def check_request_id(request_id: str) -> None:
+    """Raises `InvalidArgument`."""
+    if len(request_id) > MAX_REQUEST_ID:
+        raise InvalidArgument(f"request_id is longer than {MAX_REQUEST_ID} characters", limit=MAX_REQUEST_ID)

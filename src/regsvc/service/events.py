@@ -1,0 +1,32 @@
+"""The stream of changes."""
+
+from __future__ import annotations
+
+from regsvc.catalog import events
+from regsvc.catalog.database import Catalog
+from regsvc.catalog.events import Event
+from regsvc.errors import EventsGone, SeqAhead
+
+BATCH = 500
+
+
+class Events:
+    """What `EventService` reads."""
+
+    def __init__(self, catalog: Catalog):
+        self._catalog = catalog
+
+    def start(self, after: int | None) -> int:
+        """Where a watch begins: after a number, or from now. Raises `EventsGone`, `SeqAhead`."""
+        first, last = self._catalog.read(events.bounds)
+        if after is None:
+            return last
+        if after < first - 1:
+            raise EventsGone(f"events before {first} are gone", first_seq=first)
+        if after > last:
+            raise SeqAhead(f"the last event is {last}", last_seq=last)
+        return after
+
+    def after(self, seq: int) -> list[Event]:
+        """The next events."""
+        return self._catalog.read(lambda db: events.after(db, seq, BATCH))

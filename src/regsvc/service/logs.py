@@ -1,0 +1,217 @@
+"""Build logs: append, read, and seal into a blob when the build has ended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import zstandard
+from blake3 import blake3
+
+from regsvc.catalog import builds, chunks, logs
+from regsvc.catalog.builds import Build
+from regsvc.catalog.database import Catalog, Reader, Transaction
+from regsvc.catalog.logs import LogBatch
+from regsvc.content import codec
+from regsvc.content.chunking import Chunk, Cutter
+from regsvc.errors import InvalidArgument, LogLineTooLong, OutOfRange, ResourceExhausted, SeqGap, Superseded
+from regsvc.refs import BuildName
+from regsvc.service.checks import check_step_name
+from regsvc.service.drafts import Pieces
+from regsvc.service.limits import Limits
+from regsvc.service.loglines import LogLine, from_json_lines, to_json_lines
+from regsvc.service.packing import Packer
+from regsvc.service.reading import VersionReader
+from regsvc.store import PackStore
+
+BATCHES = 16
+"""Batches that are read at once: at most 16 messages' worth of lines in memory."""
+LAST_AT = 253_402_300_799_999_999
+"""The last microsecond of the year 9999, the end of google.protobuf.Timestamp."""
+
+
+@dataclass(frozen=True)
+class LogState:
+    """Where a log stands, for its publisher."""
+
+    committed_seq: int
+    cancel_requested: bool
+
+
+@dataclass(frozen=True)
+class LogPage:
+    """A stretch of a log, for a reader."""
+
+    lines: Sequence[LogLine]
+    seq: int
+    """Everything up to this number has been seen."""
+    ended: bool
+    """The build has ended and there is nothing after `seq`."""
+
+
+class Logs:
+    """The logs of all builds."""
+
+    def __init__(self, catalog: Catalog, store: PackStore, reader: VersionReader, limits: Limits):
+        self._catalog = catalog
+        self._store = store
+        self._reader = reader
+        self._limits = limits
+        self._seals = ThreadPoolExecutor(1, thread_name_prefix="log-seal")
+        self._writers: dict[BuildName, object] = {}
+        self._lock = threading.Lock()  # guards the writers
+
+    def open(self, name: BuildName, writer: object) -> LogState:
+        """Make `writer` the one stream that appends to this log. Raises `NotFound`, `BuildEnded`."""
+        build = self._catalog.read(lambda db: builds.find_running(db, name))
+        with self._lock:
+            self._writers[name] = writer
+        return LogState(build.log_seq, build.cancel_requested)
+
+    def release(self, name: BuildName, writer: object) -> None:
+        """The stream has ended."""
+        with self._lock:
+            if self._writers.get(name) is writer:
+                del self._writers[name]
+
+    def append(self, name: BuildName, writer: object, lines: Sequence[LogLine]) -> LogState:
+        """Append lines; those that are committed already are skipped. Without lines it is a heartbeat.
+
+        Raises `SeqGap`, `LogLineTooLong`, `InvalidArgument`, `BuildEnded`, `Superseded`.
+        """
+        self._check(lines)
+
+        def commit(tx: Transaction) -> LogState:
+            with self._lock:
+                if self._writers.get(name) is not writer:
+                    raise Superseded(f"a newer stream writes the log of {name}", build=name.wire)
+            build = builds.find_running(tx, name)
+            builds.renew(tx, build, self._limits.build_lease_us)
+            if not lines or lines[-1].seq <= build.log_seq:
+                return LogState(build.log_seq, build.cancel_requested)
+            if lines[0].seq > build.log_seq + 1:
+                raise SeqGap(
+                    f"the log of {name} is committed up to {build.log_seq}",
+                    build=name.wire,
+                    committed_seq=build.log_seq,
+                )
+            new = lines[build.log_seq + 1 - lines[0].seq :]
+            logs.insert(tx, build, _batch(new))
+            builds.advance_log(tx, build, new[-1].seq, sum(len(line.text) for line in new))
+            return LogState(new[-1].seq, build.cancel_requested)
+
+        return self._catalog.write(commit)
+
+    def read(self, name: BuildName, after_seq: int, step: str) -> LogPage:
+        """The next stretch of a log after a number; `step` leaves only its lines. Raises `NotFound`, `OutOfRange`."""
+
+        def fetch(db: Reader) -> tuple[Build, list[LogBatch], int | None]:
+            build = builds.find(db, name)
+            found = logs.batches(db, build.id, after_seq, BATCHES)
+            file = chunks.find_file(db, build.log_digest) if build.log_digest else None
+            return build, found, None if file is None else file[0]
+
+        build, batches, file_id = self._catalog.read(fetch)
+        if after_seq > build.log_seq:
+            raise OutOfRange(
+                f"the log of {name} ends at {build.log_seq}", build=name.wire, log_seq=build.log_seq
+            )
+        lines = [line for batch in batches for line in self._lines(batch, file_id) if line.seq > after_seq]
+        seq = lines[-1].seq if lines else after_seq
+        if step:
+            lines = [line for line in lines if line.step == step]
+        return LogPage(lines, seq, build.ended and seq >= build.log_seq)
+
+    def seal_ended(self) -> None:
+        """Move the logs of ended builds into blobs. May be killed at any point and run again."""
+        for name in self._catalog.read(builds.unsealed):
+            self._seal(self._catalog.read(lambda db, name=name: builds.find(db, name)))  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Wait for what is being sealed."""
+        self._seals.shutdown(wait=True)
+
+    def _check(self, lines: Sequence[LogLine]) -> None:
+        size = 0
+        for previous, line in zip([None, *lines[:-1]], lines, strict=True):
+            if line.seq < 1 or (previous is not None and line.seq != previous.seq + 1):
+                raise InvalidArgument("log lines are not numbered in ascending order by one", seq=line.seq)
+            if len(line.text) > self._limits.max_log_line_bytes:
+                raise LogLineTooLong(
+                    f"log line {line.seq} has {len(line.text)} bytes, at most {self._limits.max_log_line_bytes}",
+                    seq=line.seq,
+                    limit=self._limits.max_log_line_bytes,
+                )
+            if not 0 <= line.at <= LAST_AT:
+                raise InvalidArgument(f"log line {line.seq} has a time outside 1970 to 9999", seq=line.seq)
+            check_step_name(line.step, optional=True)
+            size += len(line.text)
+        if size > self._limits.max_log_batch_bytes:
+            raise ResourceExhausted(
+                f"log lines of {size} bytes in one message, at most {self._limits.max_log_batch_bytes}",
+                limit=self._limits.max_log_batch_bytes,
+            )
+
+    def _lines(self, batch: LogBatch, file_id: int | None) -> list[LogLine]:
+        if batch.payload is not None:
+            data = zstandard.ZstdDecompressor().decompress(batch.payload, max_output_size=batch.size)
+        else:
+            assert file_id is not None
+            assert batch.blob_offset is not None
+            end = batch.blob_offset + batch.size
+            data = b"".join(self._reader.file_bytes(file_id, batch.blob_offset, end))
+        return from_json_lines(data)
+
+    def _seal(self, build: Build) -> None:
+        packer = Packer(self._store, self._catalog, self._seals, self._limits.seals_in_flight)
+        try:
+            self._seal_with(packer, build)
+        finally:
+            packer.discard()
+
+    def _seal_with(self, packer: Packer, build: Build) -> None:
+        cutter, hasher, pieces = Cutter(), blake3(), Pieces()
+        offsets: list[tuple[int, int]] = []
+        seq, size = 0, 0
+
+        def store(cut: Sequence[Chunk]) -> None:
+            for chunk in cut:
+                raw = bytes(chunk.data)
+                digest = blake3(raw).digest()
+                packer.add([(digest, len(raw), codec.encode(raw, chunk.layout))])
+                pieces.append(digest, len(raw))
+
+        while seq < build.log_seq:
+            batches = self._catalog.read(lambda db: logs.batches(db, build.id, seq, BATCHES))  # noqa: B023
+            for batch in batches:
+                assert batch.payload is not None
+                data = zstandard.ZstdDecompressor().decompress(batch.payload, max_output_size=batch.size)
+                offsets.append((batch.first_seq, size))
+                hasher.update(data)
+                store(cutter.feed(data))
+                seq, size = batch.last_seq, size + batch.size
+        store(cutter.finish())
+        pack = packer.flush()
+
+        def note(tx: Transaction) -> None:
+            if pack is not None:
+                chunks.add_pack(tx, pack)
+            located = chunks.locate(tx, list({digest for digest, _ in pieces}))
+            places, offset = [], 0
+            for digest, length in pieces:
+                places.append((offset, located[digest].id))
+                offset += length
+            file_id = chunks.add_file(tx, hasher.digest(), pieces.size, places)
+            logs.move_to_blob(tx, build, offsets)
+            builds.seal_log(tx, build, file_id, hasher.digest())
+
+        self._catalog.write(note)
+        packer.forget_fresh()
+
+
+def _batch(lines: Sequence[LogLine]) -> LogBatch:
+    data = to_json_lines(lines)
+    payload = zstandard.ZstdCompressor(level=1).compress(data)
+    return LogBatch(lines[0].seq, lines[-1].seq, len(data), payload, None)

@@ -1,0 +1,87 @@
+"""Page tokens: where a list goes on, opaque to clients and bound to the request that made them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from blake3 import blake3
+
+from regsvc.errors import InvalidArgument, PageTokenInvalid
+
+T = TypeVar("T")
+
+DEFAULT_SIZE = 100
+MAX_SIZE = 1000
+_SEAL = 8
+"""Bytes of the keyed hash that binds a token to its request."""
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """One page of a list."""
+
+    items: Sequence[T]
+    next_token: str
+    """Empty on the last page."""
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """What a client asks of a list."""
+
+    size: int
+    token: str
+
+
+class Pager:
+    """Makes and opens page tokens; `secret` binds them to this registry."""
+
+    def __init__(self, secret: str):
+        self._key = blake3(secret.encode()).digest()
+
+    def page(
+        self,
+        request: PageRequest,
+        scope: str,
+        first: Any,
+        fetch: Callable[[Any, int], list[T]],
+        key: Callable[[T], Any],
+    ) -> Page[T]:
+        """Fetch a page: `fetch(position, limit)` from the token's position, or from `first`.
+
+        `scope` names the list; a token of another list is refused with `PageTokenInvalid`.
+        """
+        size = _size(request.size)
+        position = self._open(request.token, scope) if request.token else first
+        items = fetch(position, size + 1)
+        more = len(items) > size
+        items = items[:size]
+        return Page(items, self._make(key(items[-1]), scope) if more else "")
+
+    def _make(self, position: Any, scope: str) -> str:
+        body = json.dumps(position, ensure_ascii=False).encode()
+        return base64.urlsafe_b64encode(self._seal(body, scope) + body).decode().rstrip("=")
+
+    def _open(self, token: str, scope: str) -> Any:
+        try:
+            sealed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        except (binascii.Error, ValueError) as error:
+            raise PageTokenInvalid("the page token is malformed") from error
+        seal, body = sealed[:_SEAL], sealed[_SEAL:]
+        if seal != self._seal(body, scope):
+            raise PageTokenInvalid("the page token is not of this list")
+        return json.loads(body)
+
+    def _seal(self, body: bytes, scope: str) -> bytes:
+        return blake3(scope.encode() + b"\0" + body, key=self._key).digest(_SEAL)
+
+
+def _size(size: int) -> int:
+    if size < 0:
+        raise InvalidArgument("page_size is negative", page_size=size)
+    return min(size or DEFAULT_SIZE, MAX_SIZE)

@@ -1,0 +1,236 @@
+"""Read chunks back: as stored frames, as raw bytes of a file, checked either way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from regsvc.catalog import chunks, versions
+from regsvc.catalog.chunks import Chunk, FileChunk
+from regsvc.catalog.database import Catalog, Reader
+from regsvc.catalog.versions import VersionFile
+from regsvc.content import codec
+from regsvc.content.codec import Codec
+from regsvc.content.frames import FrameError
+from regsvc.errors import ChunkDamaged, NotFound, OutOfRange
+from regsvc.refs import VersionRef
+from regsvc.store import DamagedRecord, Kind, PackNotFound, PackStore, Record
+
+BATCH_BYTES = 1 << 20
+"""Bulk bytes of one message: smaller ones cost a call each, larger ones memory."""
+WINDOW = 64
+"""Chunks of a file that are looked up at once."""
+FILES = 500
+"""Files that are looked up at once."""
+
+
+@dataclass(frozen=True)
+class FileRange:
+    """A stretch of one file."""
+
+    path: str
+    offset: int
+    length: int
+    """0 means to the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """An encoded chunk as it leaves."""
+
+    digest: bytes
+    codec: int
+    raw_size: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class ManifestPart:
+    """A file of a manifest, or a stretch of its chunks."""
+
+    file: VersionFile
+    chunks: Sequence[tuple[bytes, int]]
+
+
+class ChunkReader:
+    """Chunks by their place in the store. A damaged one is noted, so that a push can heal it."""
+
+    def __init__(self, store: PackStore, catalog: Catalog):
+        self._store = store
+        self._catalog = catalog
+
+    def payloads(self, wanted: Sequence[Chunk]) -> Iterator[tuple[Chunk, bytes]]:
+        """The stored payloads, in order, neighbours in one read. Raises `ChunkDamaged`."""
+        for pack, group in groupby(wanted, key=lambda chunk: chunk.pack):
+            run = list(group)
+            records = [
+                Record(Kind.CHUNK, chunk.codec, chunk.digest, chunk.raw_size, chunk.stored_size, chunk.offset)
+                for chunk in run
+            ]
+            position = 0
+            try:
+                for payload in self._store.read_many(pack, records):
+                    yield run[position], payload
+                    position += 1
+            except (DamagedRecord, PackNotFound) as error:
+                raise self._damaged(run[position]) from error
+
+    def raw(self, chunk: Chunk) -> bytes:
+        """Raw bytes of one chunk. Raises `ChunkDamaged`."""
+        [(_, payload)] = self.payloads([chunk])
+        return self.decode(chunk, payload)
+
+    def decode(self, chunk: Chunk, payload: bytes) -> bytes:
+        """Raw bytes of a payload. Raises `ChunkDamaged`."""
+        try:
+            return codec.decode(chunk.codec, payload, chunk.raw_size)
+        except FrameError as error:
+            raise self._damaged(chunk) from error
+
+    def _damaged(self, chunk: Chunk) -> ChunkDamaged:
+        self._catalog.write(lambda tx: chunks.mark_damaged(tx, chunk.id))
+        return ChunkDamaged(f"chunk {chunk.digest.hex()} is damaged in the store", digest=chunk.digest.hex())
+
+
+class VersionReader:
+    """The files of versions, in streams of about 1 MiB."""
+
+    def __init__(self, catalog: Catalog, chunk_reader: ChunkReader):
+        self._catalog = catalog
+        self._chunks = chunk_reader
+
+    def manifest(
+        self, ref: VersionRef, *, include_chunks: bool
+    ) -> tuple[versions.Version, Iterator[ManifestPart]]:
+        """The version, and its files in manifest order. Raises `NotFound`."""
+        version = self._catalog.read(lambda db: versions.find(db, ref))
+        return version, self._manifest_parts(version.id, include_chunks=include_chunks)
+
+    def frames(
+        self, ref: VersionRef, ranges: Sequence[FileRange], accept: frozenset[int]
+    ) -> Iterator[list[StoredFrame]]:
+        """Batches of every chunk that the ranges touch, in order. Raises `NotFound`, `OutOfRange`."""
+        version_id = self._catalog.read(lambda db: versions.resolve(db, ref))
+        batch: list[StoredFrame] = []
+        size = 0
+        for window in self._windows(version_id, ranges):
+            for chunk, payload in self._chunks.payloads([piece.chunk for piece in window]):
+                frame = self._frame(chunk, payload, accept)
+                if batch and size + len(frame.payload) > BATCH_BYTES:
+                    yield batch
+                    batch, size = [], 0
+                batch.append(frame)
+                size += len(frame.payload)
+        if batch:
+            yield batch
+
+    def file(
+        self, ref: VersionRef, path: str, offset: int, limit: int
+    ) -> tuple[VersionFile, Iterator[bytes]]:
+        """The file, and batches of its raw bytes. Raises `NotFound`, `OutOfRange`."""
+
+        def find(db: Reader) -> VersionFile:
+            return versions.file(db, versions.resolve(db, ref), path)
+
+        file = self._catalog.read(find)
+        if offset > file.size:
+            raise OutOfRange(f"'{path}' ends at {file.size}", path=path, size=file.size)
+        end = file.size if limit == 0 else min(file.size, offset + limit)
+        return file, self.file_bytes(file.file_id, offset, end)
+
+    def file_bytes(self, file_id: int, start: int, end: int) -> Iterator[bytes]:
+        """The bytes [start, end) of a file, a chunk or less at a time."""
+        for window in self._file_windows(file_id, start, end):
+            by_place = iter(window)
+            for chunk, payload in self._chunks.payloads([piece.chunk for piece in window]):
+                place = next(by_place).file_offset
+                raw = self._chunks.decode(chunk, payload)
+                yield raw[max(0, start - place) : min(len(raw), end - place)]
+
+    def _manifest_parts(self, version_id: int, *, include_chunks: bool) -> Iterator[ManifestPart]:
+        after = ""
+        while True:
+            files = self._files(version_id, after)
+            if not files:
+                return
+            after = files[-1].path
+            if not include_chunks:
+                yield from (ManifestPart(file, ()) for file in files)
+                continue
+            small = [file.file_id for file in files if file.size <= chunks_bytes(WINDOW)]
+            known = self._catalog.read(lambda db, ids=small: chunks.of_files(db, ids))  # type: ignore[misc]
+            for file in files:
+                if file.file_id in known:
+                    yield ManifestPart(file, [_ref(piece) for piece in known[file.file_id]])
+                else:
+                    for window in self._file_windows(file.file_id, 0, file.size):
+                        yield ManifestPart(file, [_ref(piece) for piece in window])
+
+    def _files(self, version_id: int, after: str) -> list[VersionFile]:
+        return self._catalog.read(lambda db: versions.files(db, version_id, after, FILES))
+
+    def _frame(self, chunk: Chunk, payload: bytes, accept: frozenset[int]) -> StoredFrame:
+        if chunk.codec in accept or chunk.codec == Codec.RAW:
+            return StoredFrame(chunk.digest, chunk.codec, chunk.raw_size, payload)
+        return StoredFrame(chunk.digest, Codec.RAW, chunk.raw_size, self._chunks.decode(chunk, payload))
+
+    def _windows(self, version_id: int, ranges: Sequence[FileRange]) -> Iterator[list[FileChunk]]:
+        """Runs of chunks to read, many small files or a stretch of a large one at a time."""
+        for start in range(0, len(ranges), FILES):
+            part = ranges[start : start + FILES]
+            yield from self._windows_of_part(version_id, part)
+
+    def _windows_of_part(self, version_id: int, ranges: Sequence[FileRange]) -> Iterator[list[FileChunk]]:
+        paths = [wanted.path for wanted in ranges]
+        files = self._catalog.read(lambda db: versions.files_by_path(db, version_id, paths))
+        for wanted in ranges:
+            file = files.get(wanted.path)
+            if file is None:
+                raise NotFound(f"the version has no file '{wanted.path}'", path=wanted.path)
+            if wanted.offset > file.size:
+                raise OutOfRange(f"'{wanted.path}' ends at {file.size}", path=wanted.path, size=file.size)
+        whole = [
+            files[wanted.path].file_id
+            for wanted in ranges
+            if wanted.offset == 0
+            and wanted.length in (0, files[wanted.path].size)
+            and files[wanted.path].size <= BATCH_BYTES
+        ]
+        known = self._catalog.read(lambda db: chunks.of_files(db, whole))
+        gathered: list[FileChunk] = []
+        for wanted in ranges:
+            file = files[wanted.path]
+            if file.file_id in known and wanted.offset == 0 and wanted.length in (0, file.size):
+                gathered += known[file.file_id]
+                if len(gathered) >= FILES:
+                    yield gathered
+                    gathered = []
+                continue
+            if gathered:
+                yield gathered
+                gathered = []
+            end = file.size if wanted.length == 0 else min(file.size, wanted.offset + wanted.length)
+            yield from self._file_windows(file.file_id, wanted.offset, end)
+        if gathered:
+            yield gathered
+
+    def _file_windows(self, file_id: int, start: int, end: int) -> Iterator[list[FileChunk]]:
+        while start < end:
+            window = self._window(file_id, start, end)
+            if not window:
+                return
+            yield window
+            start = window[-1].file_offset + window[-1].chunk.raw_size
+
+    def _window(self, file_id: int, start: int, end: int) -> list[FileChunk]:
+        return self._catalog.read(lambda db: chunks.of_file(db, file_id, start, end, WINDOW))
+
+
+def chunks_bytes(count: int) -> int:
+    """Bytes of a file that has about this many chunks at the least."""
+    return count * (128 << 10)
+
+
+def _ref(piece: FileChunk) -> tuple[bytes, int]:
+    return piece.chunk.digest, piece.chunk.raw_size

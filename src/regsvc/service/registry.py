@@ -1,0 +1,115 @@
+"""The catalogue: models, versions, aliases."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from regsvc.catalog import aliases, models, requests, versions
+from regsvc.catalog.aliases import Alias, AliasChange
+from regsvc.catalog.database import Catalog, Reader, Transaction
+from regsvc.catalog.models import Model
+from regsvc.catalog.requests import Request
+from regsvc.catalog.versions import Version
+from regsvc.errors import InvalidArgument
+from regsvc.refs import AliasName, ModelName, VersionRef
+from regsvc.service.checks import check_text
+from regsvc.service.limits import Limits
+from regsvc.service.paging import Page, Pager, PageRequest
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """A model with its aliases."""
+
+    model: Model
+    aliases: list[Alias]
+
+
+class Registry:
+    """What `RegistryService` does."""
+
+    def __init__(self, catalog: Catalog, pager: Pager, limits: Limits):
+        self._catalog = catalog
+        self._pager = pager
+        self._limits = limits
+
+    def create_model(self, name: ModelName, description: str, request: Request) -> ModelView:
+        """Raises `AlreadyExists`."""
+        check_text(description, "description", self._limits.max_description_bytes)
+
+        def create(tx: Transaction) -> None:
+            if requests.replay(tx, request) is None:
+                models.create(tx, name, description)
+                requests.remember(tx, request, name.wire)
+
+        self._catalog.write(create)
+        return self.model(name)
+
+    def model(self, name: ModelName) -> ModelView:
+        """Raises `NotFound`."""
+        return self._catalog.read(lambda db: _view(db, models.find(db, name)))
+
+    def list_models(self, namespace: str, request: PageRequest) -> Page[ModelView]:
+        """By name; namespace "-" means all."""
+
+        def fetch(after: list[str], limit: int) -> list[ModelView]:
+            key = (after[0], after[1])
+            return self._catalog.read(
+                lambda db: [_view(db, model) for model in models.page(db, namespace, key, limit)]
+            )
+
+        def key(view: ModelView) -> list[str]:
+            return [view.model.name.namespace, view.model.name.model]
+
+        return self._pager.page(request, f"models:{namespace}", ["", ""], fetch, key)
+
+    def version(self, ref: VersionRef) -> Version:
+        """Raises `NotFound`."""
+        return self._catalog.read(lambda db: versions.find(db, ref))
+
+    def list_versions(self, name: ModelName, request: PageRequest) -> Page[Version]:
+        """Newest first. Raises `NotFound`."""
+        model_id = self._catalog.read(lambda db: models.find(db, name)).id
+
+        def fetch(before: int, limit: int) -> list[Version]:
+            return self._catalog.read(lambda db: versions.page(db, model_id, before, limit))
+
+        return self._pager.page(
+            request, f"versions:{name}", sys.maxsize, fetch, lambda version: version.number
+        )
+
+    def set_alias(
+        self, name: AliasName, to: VersionRef, expect: VersionRef | None, request: Request
+    ) -> Alias:
+        """Point an alias at a version of the same model. Errors as SetAlias documents."""
+        for ref in (to, expect):
+            if ref is not None and ref.model != name.model:
+                raise InvalidArgument(f"{ref} is not a version of {name.model}", version=ref.wire)
+
+        def point(tx: Transaction) -> None:
+            if requests.replay(tx, request) is None:
+                version_id = versions.resolve(tx, to)
+                expected = None if expect is None else versions.resolve(tx, expect)
+                aliases.point(tx, name, models.find(tx, name.model).id, version_id, expected)
+                requests.remember(tx, request, name.wire)
+
+        self._catalog.write(point)
+        return self.alias(name)
+
+    def alias(self, name: AliasName) -> Alias:
+        """Raises `NotFound`."""
+        return self._catalog.read(lambda db: aliases.find(db, name))
+
+    def alias_history(self, name: AliasName, request: PageRequest) -> Page[AliasChange]:
+        """Newest first. Raises `NotFound`."""
+        alias = self.alias(name)
+
+        def fetch(before: int, limit: int) -> list[AliasChange]:
+            return self._catalog.read(lambda db: aliases.history(db, alias, before, limit))
+
+        return self._pager.page(request, f"alias:{name}", sys.maxsize, fetch, lambda change: change.id)
+
+
+def _view(db: Reader, model: Model) -> ModelView:
+    return ModelView(model, aliases.of_model(db, model.id))
