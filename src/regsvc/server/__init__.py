@@ -1,1 +1,1 @@
-
+"""The gRPC server: one thin servicer a service, interceptors, settings, start and drain."""

@@ -176,12 +176,11 @@ class UploadSession:
                 self._finish(draft, digest)
             elif end != draft.pieces.size or digest not in (None, draft.digest):
                 raise DigestMismatch(f"'{draft.path}' is complete with other bytes", path=draft.path)
-            return _progress(draft)
 
     def progress(self) -> list[FileProgress]:
         """How far each file got, by path."""
         with self.lock:
-            return [_progress(self.drafts[path]) for path in sorted(self.drafts)]
+            return [progress_of(self.drafts[path]) for path in sorted(self.drafts)]
 
     def entries(self) -> list[manifest.Entry]:
         """The manifest so far. Raises `FilesIncomplete`, `InvalidArgument` when there are no files."""

@@ -16,7 +16,15 @@ from regsvc.catalog.database import Catalog, Reader, Transaction
 from regsvc.catalog.logs import LogBatch
 from regsvc.content import codec
 from regsvc.content.chunking import Chunk, Cutter
-from regsvc.errors import InvalidArgument, LogLineTooLong, OutOfRange, ResourceExhausted, SeqGap, Superseded
+from regsvc.errors import (
+    ChunkDamaged,
+    InvalidArgument,
+    LogLineTooLong,
+    OutOfRange,
+    ResourceExhausted,
+    SeqGap,
+    Superseded,
+)
 from regsvc.refs import BuildName
 from regsvc.service.checks import check_step_name
 from regsvc.service.drafts import Pieces
@@ -158,8 +166,8 @@ class Logs:
         if batch.payload is not None:
             data = zstandard.ZstdDecompressor().decompress(batch.payload, max_output_size=batch.size)
         else:
-            assert file_id is not None
-            assert batch.blob_offset is not None
+            if file_id is None or batch.blob_offset is None:
+                raise ChunkDamaged("the sealed log is damaged in the store")
             end = batch.blob_offset + batch.size
             data = b"".join(self._reader.file_bytes(file_id, batch.blob_offset, end))
         return from_json_lines(data)
@@ -193,10 +201,10 @@ class Logs:
                 store(cutter.feed(data))
                 seq, size = batch.last_seq, size + batch.size
         store(cutter.finish())
-        pack = packer.flush()
+        packs = packer.flush()
 
         def note(tx: Transaction) -> None:
-            if pack is not None:
+            for pack in packs:
                 chunks.add_pack(tx, pack)
             located = chunks.locate(tx, list({digest for digest, _ in pieces}))
             places, offset = [], 0
@@ -208,7 +216,7 @@ class Logs:
             builds.seal_log(tx, build, file_id, hasher.digest())
 
         self._catalog.write(note)
-        packer.forget_fresh()
+        packer.indexed()
 
 
 def _batch(lines: Sequence[LogLine]) -> LogBatch:

@@ -19,7 +19,7 @@ from regsvc.catalog.chunks import PackFacts
 from regsvc.catalog.database import Catalog, Transaction
 from regsvc.content import codec
 from regsvc.content.codec import Codec, Frame
-from regsvc.errors import StorageFull
+from regsvc.errors import StorageFull, UploadClosed
 from regsvc.store import (
     MAX_RECORDS,
     PACK_TARGET,
@@ -49,6 +49,8 @@ class Packer:
         self._writer: PackWriter | None = None
         self._fresh: dict[bytes, tuple[PackWriter, Record]] = {}
         self._sealing: deque[Future[None]] = deque()
+        self._unindexed: list[PackFacts] = []
+        self._closed = False
 
     def add(
         self, frames: Sequence[tuple[bytes, int, Frame]], on_sealed: OnSealed | None = None
@@ -91,27 +93,31 @@ class Packer:
         writer, record = found
         return codec.decode(record.codec, writer.read(record), record.raw_size)
 
-    def flush(self) -> PackFacts | None:
-        """Make everything durable. Gives the facts of the last pack, for the caller's own transaction to index."""
+    def flush(self) -> Sequence[PackFacts]:
+        """Make everything durable. Gives the packs that the caller's own transaction has to index.
+
+        They are given again until `indexed` is called, so a transaction that fails can be tried again.
+        """
         with self._lock, _full_disk():
             writer, self._writer = self._writer, None
-            sealed = None
             if writer is not None and writer.records:
-                sealed = self._seal(writer)
+                self._unindexed.append(facts(self._seal(writer)))
             elif writer is not None:
                 writer.discard()
             while self._sealing:
                 self._sealing.popleft().result()
-            return None if sealed is None else facts(sealed)
+            return tuple(self._unindexed)
 
-    def forget_fresh(self) -> None:
+    def indexed(self) -> None:
         """The caller's transaction has indexed what `flush` gave."""
         with self._lock:
+            self._unindexed.clear()
             self._fresh.clear()
 
     def discard(self) -> None:
         """Drop what is not sealed; sealed packs stay and are indexed by their own jobs."""
         with self._lock:
+            self._closed = True
             while self._sealing:
                 self._sealing.popleft().exception()
             self._fresh.clear()
@@ -120,6 +126,8 @@ class Packer:
                 writer.discard()
 
     def _room(self, count: int, on_sealed: OnSealed | None) -> PackWriter:
+        if self._closed:
+            raise UploadClosed("the upload is closed")
         if self._writer is not None and len(self._writer.records) + count > MAX_RECORDS:
             self._begin_seal(on_sealed)
         if self._writer is None:

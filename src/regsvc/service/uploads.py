@@ -144,11 +144,11 @@ class Uploads:
 
     def finish_file(
         self, upload_id: str, draft: Draft, end: int, digest: bytes | None, stream: WritingStream
-    ) -> FileProgress:
+    ) -> None:
         """The file ends here. Errors as WriteFile."""
         session = self.session(upload_id)
         with self._failing(upload_id):
-            return session.finish_file(draft, end, digest, stream)
+            session.finish_file(draft, end, digest, stream)
 
     def find_missing(self, upload_id: str, digests: Sequence[bytes]) -> list[int]:
         """Positions of the chunks that the server lacks; the others are pinned."""
@@ -231,13 +231,13 @@ class Uploads:
         _note_recipes(session)
         session.packer.add_note(Kind.MANIFEST, digest, text)
         with self._failing(session.upload.id):
-            pack = session.packer.flush()
+            packs = session.packer.flush()
 
         def make(tx: Transaction) -> int:
-            return self._make_version(tx, session, commit, request, entries, digest, pack)
+            return self._make_version(tx, session, commit, request, entries, digest, packs)
 
         version_id = self._catalog.write(make)
-        session.packer.forget_fresh()
+        session.packer.indexed()
         return self._catalog.read(lambda db: versions.get(db, version_id))
 
     def _make_version(
@@ -248,12 +248,12 @@ class Uploads:
         request: Request,
         entries: Sequence[Entry],
         digest: bytes,
-        pack: PackFacts | None,
+        packs: Sequence[PackFacts],
     ) -> int:
         known = requests.replay(tx, request)
         if known is not None:
             return int(known)
-        if pack is not None:
+        for pack in packs:
             chunks.add_pack(tx, pack)
         upload = uploads.find_open(tx, session.upload.id, tx.now)
         model_id = models.ensure(tx, upload.model)

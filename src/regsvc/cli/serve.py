@@ -1,0 +1,63 @@
+"""`regsvc serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import click
+
+from regsvc.server import logging as server_logging
+from regsvc.server.config import ServerConfig, SettingInvalid, load
+from regsvc.server.running import CannotListen
+from regsvc.server.running import serve as run_server
+from regsvc.service.app import RegistryApp
+from regsvc.store import AlreadyLocked
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), help="Directory of the registry; made when missing.")
+@click.option(
+    "--listen", metavar="HOST:PORT", help="Address, or unix:/PATH; port 0 picks one.  [127.0.0.1:7070]"
+)
+@click.option(
+    "--config", type=click.Path(path_type=Path), envvar="REGSVC_CONFIG", help="TOML file of settings."
+)
+@click.option(
+    "--upload-lease", type=float, metavar="SECONDS", help="Unused uploads lapse after this.  [3600]"
+)
+@click.option(
+    "--build-lease", type=float, metavar="SECONDS", help="Silent builds become LOST after this.  [120]"
+)
+@click.option("--heartbeat", type=float, metavar="SECONDS", help="Between messages on quiet streams.  [10]")
+@click.option("--grace", type=float, metavar="SECONDS", help="For uploads in flight after SIGTERM.  [20]")
+@click.option("--max-concurrent-rpcs", type=int, help="Calls beyond it are refused.  [4000]")
+@click.option("--bulk-threads", type=int, help="Threads that move and hash bytes.  [8]")
+@click.option("--control-threads", type=int, help="Threads that wait for the catalog.  [32]")
+@click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.  [info]")
+def serve(config: Path | None, **flags: object) -> None:
+    """Run a server on a data directory.
+
+    Prints "regsvc listening on ADDRESS" when it takes calls, and logs JSON lines to stderr. SIGTERM drains it.
+    Every option can also be set by REGSVC_NAME in the environment, or in a TOML file given by --config.
+    """
+    try:
+        settings = load(flags, os.environ, config)
+    except SettingInvalid as error:
+        raise click.UsageError(str(error)) from error
+    server_logging.configure(settings.log_level)
+    try:
+        _serve(settings)
+    except AlreadyLocked as error:
+        raise click.ClickException(str(error)) from error
+    except CannotListen as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _serve(settings: ServerConfig) -> None:
+    app = RegistryApp(settings.data, settings.limits)
+    try:
+        asyncio.run(run_server(settings, app, lambda address: click.echo(f"regsvc listening on {address}")))
+    finally:
+        app.close()

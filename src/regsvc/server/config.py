@@ -1,0 +1,110 @@
+"""Settings of a server: flags over environment over a TOML file over defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from regsvc.service.limits import Limits
+
+ENV_PREFIX = "REGSVC_"
+
+
+class SettingInvalid(ValueError):
+    """A setting is unknown or has a value that it cannot have; the message names it."""
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """Every setting has a flag `--the-name`, a variable `REGSVC_THE_NAME` and a key `the_name` in the TOML file."""
+
+    data: Path
+    """Directory of the registry; made when it does not exist."""
+    listen: str = "127.0.0.1:7070"
+    """HOST:PORT, where port 0 picks a free one, or unix:/PATH. Loopback unless asked: there is no login yet."""
+    upload_lease: float = 3600.0
+    """Seconds after which an unused upload lapses."""
+    build_lease: float = 120.0
+    """Seconds after which a build whose publisher is not heard from becomes LOST."""
+    heartbeat: float = 10.0
+    """Seconds between messages on a quiet stream: below the idle limits of common load balancers and NATs."""
+    grace: float = 20.0
+    """Seconds that uploads in flight get after SIGTERM; Kubernetes kills after 30."""
+    max_concurrent_rpcs: int = 4000
+    """Calls beyond it are refused with RESOURCE_EXHAUSTED, which bounds memory; idle tails count too."""
+    bulk_threads: int = 8
+    """Threads that hash, encode, decode and read: more than cores, since they also wait for the disk."""
+    control_threads: int = 32
+    """Threads that wait for the catalog."""
+    log_level: str = "info"
+    """debug, info, warning or error; exceptions are written out at debug only."""
+
+    def __post_init__(self) -> None:
+        for name in ("upload_lease", "build_lease", "heartbeat"):
+            if not 0 < getattr(self, name) <= 10**9:
+                raise SettingInvalid(f"{name} must be more than 0 seconds")
+        if not 0 <= self.grace <= 10**6:
+            raise SettingInvalid("grace must be 0 seconds or more")
+        for name in ("max_concurrent_rpcs", "bulk_threads", "control_threads"):
+            if getattr(self, name) < 1:
+                raise SettingInvalid(f"{name} must be at least 1")
+        if self.log_level not in ("debug", "info", "warning", "error"):
+            raise SettingInvalid(f"log_level is '{self.log_level}', not debug, info, warning or error")
+        if not self.listen.startswith("unix:"):
+            host, colon, port = self.listen.rpartition(":")
+            if not host or not colon or not port.isdecimal() or int(port) > 65535:
+                raise SettingInvalid(f"listen is '{self.listen}', not HOST:PORT or unix:/PATH")
+
+    @property
+    def limits(self) -> Limits:
+        """The service's limits with these leases."""
+        return Limits(
+            upload_lease_us=int(self.upload_lease * 1_000_000),
+            build_lease_us=int(self.build_lease * 1_000_000),
+        )
+
+
+def load(
+    flags: Mapping[str, object], environment: Mapping[str, str], file: Path | None = None
+) -> ServerConfig:
+    """Merge the sources; None among the flags means not given. Raises `SettingInvalid`."""
+    settings: dict[str, object] = {}
+    if file is not None:
+        settings |= _from_file(file)
+    for field in dataclasses.fields(ServerConfig):
+        value = environment.get(ENV_PREFIX + field.name.upper())
+        if value:
+            settings[field.name] = value
+    settings |= {name: value for name, value in flags.items() if value is not None}
+    if "data" not in settings:
+        raise SettingInvalid("data is needed: the directory of the registry")
+    return ServerConfig(**{name: _typed(name, value) for name, value in settings.items()})  # type: ignore[arg-type]
+
+
+def _from_file(file: Path) -> dict[str, object]:
+    try:
+        read = tomllib.loads(file.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingInvalid(f"the settings file {file} cannot be read: {error}") from error
+    known = {field.name for field in dataclasses.fields(ServerConfig)}
+    for name in read:
+        if name not in known:
+            raise SettingInvalid(f"the settings file {file} has an unknown setting '{name}'")
+    return read
+
+
+def _typed(name: str, value: object) -> object:
+    kind = {field.name: field.type for field in dataclasses.fields(ServerConfig)}[name]
+    try:
+        if kind == "Path":
+            return Path(str(value))
+        if kind == "float":
+            return float(value)  # type: ignore[arg-type]
+        if kind == "int":
+            return int(value)  # type: ignore[call-overload]
+    except (TypeError, ValueError) as error:
+        raise SettingInvalid(f"{name} is '{value}', not a number") from error
+    return str(value)

@@ -1,0 +1,49 @@
+"""EventService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from regsvc.catalog import events as catalog_events
+from regsvc.server import convert
+from regsvc.server.context import Context
+from regsvc.server.hub import Hub
+from regsvc.server.workers import Workers
+from regsvc.service.app import RegistryApp
+from regsvc.v1 import event_pb2 as pb
+from regsvc.v1 import event_pb2_grpc
+
+
+class EventServicer(event_pb2_grpc.EventServiceServicer):
+    """The stream of changes."""
+
+    def __init__(self, app: RegistryApp, workers: Workers, hub: Hub, heartbeat: float):
+        self._events = app.events
+        self._run = workers.run
+        self._hub = hub
+        self._heartbeat = heartbeat
+
+    async def WatchEvents(
+        self, request: pb.WatchEventsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchEventsResponse]:
+        after = request.after_seq if request.HasField("after_seq") else None
+        with self._hub.subscribe(catalog_events.TOPIC) as changes:
+            seq = await self._run(self._events.start, after)
+            yield pb.WatchEventsResponse(created=True, seq=seq)
+            while True:
+                found = await self._run(self._events.after, seq)
+                if found:
+                    seq = found[-1].seq
+                    yield pb.WatchEventsResponse(events=[_event(event) for event in found], seq=seq)
+                elif not await changes.wait(self._heartbeat):
+                    yield pb.WatchEventsResponse(seq=seq)
+
+
+def _event(event: catalog_events.Event) -> pb.Event:
+    return pb.Event(
+        seq=event.seq,
+        time=convert.timestamp(event.at),
+        kind=event.kind,
+        resource=event.resource,
+        attributes=event.attributes,
+    )

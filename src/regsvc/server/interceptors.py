@@ -1,0 +1,189 @@
+"""What happens around every call: errors become statuses, and each call leaves one line in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from regsvc.errors import ERROR_DOMAIN, Internal, RegsvcError, StorageFull
+from regsvc.server.context import Context
+from regsvc.server.logging import milliseconds_since
+from regsvc.store import StoreFull
+
+log = logging.getLogger("regsvc.server")
+access = logging.getLogger("regsvc.access")
+
+Handler = Any
+_RESOURCES = ("name", "parent", "build", "upload", "version")
+"""Request fields that name what a call is about, best first."""
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Turns domain errors into `google.rpc.Status` with `ErrorInfo`, while streaming too.
+
+    Anything else is a defect: the client sees INTERNAL and nothing more, the log sees its type and place.
+    """
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Handler]], details: grpc.HandlerCallDetails
+    ) -> Handler:
+        """Wrap the handler, with its own arity."""
+        handler = await continuation(details)
+        return handler if handler is None else _wrap(handler, _guard_unary, _guard_stream)
+
+
+class AccessLogInterceptor(grpc.aio.ServerInterceptor):
+    """Writes one line per call at its end: method, code, duration, peer, resource, messages."""
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Handler]], details: grpc.HandlerCallDetails
+    ) -> Handler:
+        """Wrap the handler, with its own arity."""
+        handler = await continuation(details)
+        if handler is None:
+            return None
+        method = details.method
+
+        def unary(behavior: Handler) -> Handler:
+            async def call(request: Any, context: Context) -> Any:
+                start = time.monotonic()
+                try:
+                    return await behavior(request, context)
+                finally:
+                    _log_call(method, request, context, start, 1)
+
+            return call
+
+        def stream(behavior: Handler) -> Handler:
+            async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+                start, sent = time.monotonic(), 0
+                try:
+                    async for response in behavior(request, context):
+                        sent += 1
+                        yield response
+                finally:
+                    _log_call(method, request, context, start, sent)
+
+            return call
+
+        return _wrap(handler, unary, stream)
+
+
+def status_of(error: RegsvcError) -> status_pb2.Status:
+    """The wire form of an error."""
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=error.metadata)
+    detail = any_pb2.Any()
+    detail.Pack(info)
+    return status_pb2.Status(code=error.code, message=error.message, details=[detail])
+
+
+def _guard_unary(behavior: Handler) -> Handler:
+    async def call(request: Any, context: Context) -> Any:
+        try:
+            return await behavior(request, context)
+        except (asyncio.CancelledError, grpc.aio.AbortError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a status
+            await _abort(context, error)
+
+    return call
+
+
+def _guard_stream(behavior: Handler) -> Handler:
+    async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+        try:
+            async for response in behavior(request, context):
+                yield response
+        except (asyncio.CancelledError, grpc.aio.AbortError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a status
+            await _abort(context, error)
+
+    return call
+
+
+async def _abort(context: Context, error: Exception) -> None:
+    status = rpc_status.to_status(status_of(_domain_error(error)))
+    await context.abort(status.code, status.details, status.trailing_metadata)
+
+
+def _domain_error(error: Exception) -> RegsvcError:
+    if isinstance(error, RegsvcError):
+        return error
+    if isinstance(error, StoreFull):
+        return StorageFull("the registry's disk is full")
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].name}:{frames[-1].lineno}" if frames else "?"
+    log.error("a call failed", extra={"error": type(error).__name__, "at": place})
+    log.debug("its traceback", exc_info=error)
+    return Internal("internal error")
+
+
+def _wrap(
+    handler: Handler, unary: Callable[[Handler], Handler], stream: Callable[[Handler], Handler]
+) -> Handler:
+    """The same handler around its behaviour; `unary` and `stream` wrap by what the response is."""
+    if handler.response_streaming:
+        make = (
+            grpc.stream_stream_rpc_method_handler
+            if handler.request_streaming
+            else grpc.unary_stream_rpc_method_handler
+        )
+        behavior = stream(_as_generator(handler.stream_stream or handler.unary_stream))
+    else:
+        make = (
+            grpc.stream_unary_rpc_method_handler
+            if handler.request_streaming
+            else grpc.unary_unary_rpc_method_handler
+        )
+        behavior = unary(handler.stream_unary or handler.unary_unary)
+    return make(behavior, handler.request_deserializer, handler.response_serializer)
+
+
+def _as_generator(behavior: Handler) -> Handler:
+    """Health and reflection write through the context instead of yielding; both are generators from here on."""
+
+    async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+        result = behavior(request, context)
+        if hasattr(result, "__aiter__"):
+            async for response in result:
+                yield response
+        else:
+            await result
+
+    return call
+
+
+def _log_call(method: str, request: Any, context: Context, start: float, sent: int) -> None:
+    if method.startswith("/grpc.health."):
+        return
+    code = context.code()
+    if isinstance(code, int):
+        names = {status.value[0]: status.name for status in grpc.StatusCode}
+        name = names.get(code, str(code))
+    else:
+        name = "OK" if code is None else code.name
+    if context.cancelled():
+        name = "CANCELLED"
+    extra = {
+        "method": method,
+        "code": name,
+        "ms": milliseconds_since(start),
+        "peer": context.peer(),
+        "messages": sent,
+    }
+    for field in _RESOURCES:
+        value = getattr(request, field, None)
+        if isinstance(value, str) and value:
+            extra["resource"] = value[:200]
+            break
+    access.info("call", extra=extra)

@@ -1,0 +1,131 @@
+"""Start a server, serve, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from regsvc.server.activity import Activity
+from regsvc.server.artifacts import ArtifactServicer
+from regsvc.server.builds import BuildServicer
+from regsvc.server.capabilities import CapabilitiesServicer
+from regsvc.server.config import ServerConfig
+from regsvc.server.events import EventServicer
+from regsvc.server.hub import Hub
+from regsvc.server.interceptors import AccessLogInterceptor, ErrorInterceptor
+from regsvc.server.registry import RegistryServicer
+from regsvc.server.workers import Workers
+from regsvc.service.app import RegistryApp
+from regsvc.v1 import (
+    artifact_pb2,
+    artifact_pb2_grpc,
+    build_pb2,
+    build_pb2_grpc,
+    capabilities_pb2,
+    capabilities_pb2_grpc,
+    event_pb2,
+    event_pb2_grpc,
+    registry_pb2,
+    registry_pb2_grpc,
+)
+
+log = logging.getLogger(__name__)
+
+SERVICES = tuple(
+    module.DESCRIPTOR.services_by_name[name].full_name
+    for module, name in (
+        (artifact_pb2, "ArtifactService"),
+        (build_pb2, "BuildService"),
+        (capabilities_pb2, "CapabilitiesService"),
+        (event_pb2, "EventService"),
+        (registry_pb2, "RegistryService"),
+    )
+)
+
+_OPTIONS = [
+    # Two servers on one port by mistake must fail, not share it silently (grpc#10755).
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", 4 << 20),
+    # Clients behind NATs ping every 30 s; C-core's default would answer with GOAWAY too_many_pings.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # A peer that vanished without a word is noticed within 80 s.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+]
+
+
+class CannotListen(RuntimeError):
+    """The address is in use or not ours."""
+
+
+async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. Calls `ready` with the address once calls are taken."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    hub, activity = Hub(loop), Activity()
+    app.catalog.on_commit(hub.publish)
+    bulk, control = Workers("bulk", config.bulk_threads), Workers("control", config.control_threads)
+    server = grpc.aio.server(
+        interceptors=[AccessLogInterceptor(), ErrorInterceptor()],
+        options=_OPTIONS,
+        maximum_concurrent_rpcs=config.max_concurrent_rpcs,
+    )
+    checks = health.aio.HealthServicer()
+    artifact_pb2_grpc.add_ArtifactServiceServicer_to_server(
+        ArtifactServicer(app, bulk, control, hub, activity), server
+    )
+    build_pb2_grpc.add_BuildServiceServicer_to_server(
+        BuildServicer(app, control, hub, config.heartbeat), server
+    )
+    registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(app, control), server)
+    event_pb2_grpc.add_EventServiceServicer_to_server(
+        EventServicer(app, control, hub, config.heartbeat), server
+    )
+    capabilities_pb2_grpc.add_CapabilitiesServiceServicer_to_server(
+        CapabilitiesServicer(app, config.heartbeat), server
+    )
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    address = _bind(server, config.listen)
+    await server.start()
+    for name in ("", *SERVICES):
+        await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+    log.info("serving", extra={"address": address})
+    ready(address)
+    await stop.wait()
+    await _drain(server, checks, hub, activity, config.grace)
+    bulk.close()
+    control.close()
+
+
+def _bind(server: grpc.aio.Server, listen: str) -> str:
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise CannotListen(
+            f"cannot listen on {listen}: the address is in use or not of this machine"
+        ) from error
+    if listen.startswith("unix:"):
+        return listen
+    return f"{listen.rpartition(':')[0]}:{port}"
+
+
+async def _drain(
+    server: grpc.aio.Server, checks: health.aio.HealthServicer, hub: Hub, activity: Activity, grace: float
+) -> None:
+    """Health first, so that balancers turn away; then tails and watches; uploads in flight get the grace period."""
+    log.info("draining")
+    await checks.enter_graceful_shutdown()
+    hub.drain()
+    await activity.settle(grace)
+    await server.stop(min(grace, 2.0))
+    log.info("stopped")
