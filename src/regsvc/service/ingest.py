@@ -17,6 +17,7 @@ from regsvc.catalog.database import Catalog, Reader, Transaction
 from regsvc.catalog.uploads import Upload
 from regsvc.content import codec, manifest
 from regsvc.content.chunking import Chunk, Cutter
+from regsvc.content.codec import Codec, Frame
 from regsvc.content.frames import FrameError
 from regsvc.errors import (
     ChunksMissing,
@@ -109,10 +110,11 @@ class UploadSession:
             if blake3(raw).digest() != frame.digest:
                 raise DigestMismatch("a chunk's bytes do not have its digest", digest=frame.digest.hex())
             self._recent.put(frame.digest, raw)
-            checked.append(
-                (frame.digest, frame.raw_size, codec.Frame(codec.Codec(frame.codec), frame.payload))
-            )
-        return self.packer.add(checked, self._save_progress)
+            # A raw payload is the chunk itself: what was copied out of the message once serves for both.
+            payload = raw if frame.codec == Codec.RAW else frame.payload
+            checked.append((frame.digest, frame.raw_size, Frame(Codec(frame.codec), payload)))
+        stored = self._pin_stored([digest for digest, *_ in checked])
+        return self.packer.add([new for new in checked if new[0] not in stored], self._save_progress)
 
     def take_recipe(self, part: RecipePart, stream: WritingStream) -> None:
         """Add chunks that the server has to a file, in order. Errors as WriteChunks documents."""
@@ -161,9 +163,7 @@ class UploadSession:
             draft.received += len(fresh)
             self._store(draft, draft.cutter.feed(fresh))
 
-    def finish_file(
-        self, draft: Draft, end: int, digest: bytes | None, stream: WritingStream
-    ) -> FileProgress:
+    def finish_file(self, draft: Draft, end: int, digest: bytes | None, stream: WritingStream) -> None:
         """The file ends at offset `end`. Raises `OffsetGap`, `DigestMismatch`, `Superseded`."""
         with self.lock:
             _check_owner(draft, stream)
@@ -199,17 +199,7 @@ class UploadSession:
         for position, digest in enumerate(digests):
             first.setdefault(digest, position)
         wanted = [digest for digest in first if not self.packer.is_fresh(digest)]
-        present = self._catalog.read(lambda db: chunks.locate(db, wanted))
-        if present:
-
-            def pin(tx: Transaction) -> dict[bytes, chunks.Chunk]:
-                # The pin and the answer are one transaction: whatever removes chunks comes before or after.
-                uploads.find_open(tx, self.upload.id, tx.now)
-                found = chunks.locate(tx, list(present))
-                chunks.pin(tx, self.upload.id, [chunk.id for chunk in found.values()])
-                return found
-
-            present = self._catalog.write(pin)
+        present = self._pin_stored(wanted)
         # Fresh is asked again: a pack may have been indexed between the two questions.
         return [first[d] for d in wanted if d not in present and not self.packer.is_fresh(d)]
 
@@ -227,6 +217,20 @@ class UploadSession:
         """Drop the session. What is durable stays."""
         self.closed = True
         self.packer.discard()
+
+    def _pin_stored(self, digests: Sequence[bytes]) -> frozenset[bytes]:
+        """Those of the chunks that the store has, pinned: they stay while the upload's lease lasts."""
+        if not self._catalog.read(lambda db: chunks.locate(db, digests)):
+            return frozenset()
+
+        def pin(tx: Transaction) -> frozenset[bytes]:
+            # The pin and the answer are one transaction: whatever removes chunks comes before or after.
+            uploads.find_open(tx, self.upload.id, tx.now)
+            found = chunks.locate(tx, digests)
+            chunks.pin(tx, self.upload.id, [chunk.id for chunk in found.values()])
+            return frozenset(found)
+
+        return self._catalog.write(pin)
 
     def _claim(self, path: str, stream: WritingStream) -> Draft:
         draft = self.drafts.get(path)
@@ -267,15 +271,12 @@ class UploadSession:
         self._check_piece_count(len(cut))
         raws = [bytes(chunk.data) for chunk in cut]
         digests = [blake3(raw).digest() for raw in raws]
-        known = self._catalog.read(lambda db: chunks.locate(db, digests)) if digests else {}
+        stored = self._pin_stored(digests)
         new = [
             (digest, len(raw), codec.encode(raw, chunk.layout))
             for digest, raw, chunk in zip(digests, raws, cut, strict=True)
-            if digest not in known and not self.packer.is_fresh(digest)
+            if digest not in stored and not self.packer.is_fresh(digest)
         ]
-        if known:
-            pinned = [chunk.id for chunk in known.values()]
-            self._catalog.write(lambda tx: chunks.pin(tx, self.upload.id, pinned))
         self.packer.add(new, self._save_progress)
         for digest, raw in zip(digests, raws, strict=True):
             draft.pieces.append(digest, len(raw))
@@ -408,5 +409,6 @@ def _gap(draft: Draft) -> OffsetGap:
     )
 
 
-def _progress(draft: Draft) -> FileProgress:
+def progress_of(draft: Draft) -> FileProgress:
+    """How far a file got."""
     return FileProgress(draft.path, draft.committed_size, draft.digest)
