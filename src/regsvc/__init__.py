@@ -1,3 +1,59 @@
-"""regsvc: a model registry as one gRPC service."""
+"""regsvc: a model registry as one gRPC service.
+
+    client = regsvc.connect()
+    version = client.push("model/", "team/fraud", metrics={"f1": 0.81}, aliases=["candidate"])
+    client.pull("team/fraud@prod", "out/")
+
+Names are imported when first used, so that `import regsvc` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from regsvc.client.builds import current_build as current_build
+    from regsvc.client.client import Client as Client
+    from regsvc.client.client import connect as connect
+    from regsvc.client.records import Model as Model
+    from regsvc.client.records import PullResult as PullResult
+    from regsvc.client.records import PushResult as PushResult
+    from regsvc.client.records import Version as Version
+    from regsvc.errors import AlreadyExists as AlreadyExists
+    from regsvc.errors import DigestMismatch as DigestMismatch
+    from regsvc.errors import FailedPrecondition as FailedPrecondition
+    from regsvc.errors import InvalidArgument as InvalidArgument
+    from regsvc.errors import NotFound as NotFound
+    from regsvc.errors import RegsvcError as RegsvcError
+    from regsvc.errors import Unavailable as Unavailable
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Client": "regsvc.client.client",
+    "connect": "regsvc.client.client",
+    "current_build": "regsvc.client.builds",
+    "Model": "regsvc.client.records",
+    "PullResult": "regsvc.client.records",
+    "PushResult": "regsvc.client.records",
+    "Version": "regsvc.client.records",
+    "AlreadyExists": "regsvc.errors",
+    "DigestMismatch": "regsvc.errors",
+    "FailedPrecondition": "regsvc.errors",
+    "InvalidArgument": "regsvc.errors",
+    "NotFound": "regsvc.errors",
+    "RegsvcError": "regsvc.errors",
+    "Unavailable": "regsvc.errors",
+}
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the names are strings, ruff cannot see it
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'regsvc' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,115 @@
+"""Make the files that a benchmark moves: `sources.py CASE MIB DIRECTORY`.
+
+Writes `DIRECTORY/base` and `DIRECTORY/changed`, the same files with 5 % of their bytes replaced. Runs as a
+process of its own, so that its memory does not count as anyone else's. Seeded: every run moves the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+SMALL_FILE = 4096
+SMALL_FILES_PER_GIB = 10_000
+_BLOCK = 16 << 20
+_LAYERS = 40
+"""Of the tensor file: 5 % are two of them."""
+_NORM = 4096
+"""Elements of each layer's small tensor."""
+_STRETCHES = 10
+"""Places at which the changed file of random bytes differs."""
+
+
+def incompressible(mib: int, base: Path, changed: Path) -> None:
+    """One file of random bytes; ten stretches of it, 5 % in all, are others in the changed one."""
+    size = mib << 20
+    with open(base / "random.bin", "wb") as out:
+        for block in _random_blocks(1, size):
+            out.write(block)
+    shutil.copyfile(base / "random.bin", changed / "random.bin")
+    length = size // 20 // _STRETCHES
+    with open(changed / "random.bin", "r+b") as out:
+        for stretch in range(_STRETCHES):
+            out.seek(stretch * size // _STRETCHES + length)
+            for block in _random_blocks(100 + stretch, length):
+                out.write(block)
+
+
+def bf16(mib: int, base: Path, changed: Path) -> None:
+    """A safetensors file of 40 layers, N(0, 0.02) as BF16; two layers are others in the changed one."""
+    rows = (mib << 20) // 2 // _LAYERS // 1024
+    for directory, other in ((base, ()), (changed, (17, 31))):
+        with open(directory / "model.safetensors", "wb") as out:
+            out.write(_safetensors_header(rows))
+            for layer in range(_LAYERS):
+                generator = np.random.default_rng(1000 * (layer in other) + layer)
+                left = rows * 1024
+                while left:
+                    count = min(left, _BLOCK // 4)
+                    out.write(_normal_bf16(generator, count))
+                    left -= count
+                out.write(_normal_bf16(generator, _NORM))
+
+
+def small_files(mib: int, base: Path, changed: Path) -> None:
+    """10,000 files of 4 KiB (in proportion to the size) in 100 folders; every 20th is another."""
+    generator, others = np.random.default_rng(2), np.random.default_rng(3)
+    for number in range(SMALL_FILES_PER_GIB * mib // 1024):
+        name = f"{number % 100:02d}/{number:05d}.bin"
+        data = generator.bytes(SMALL_FILE)
+        for directory, content in (
+            (base, data),
+            (changed, others.bytes(SMALL_FILE) if number % 20 == 7 else data),
+        ):
+            (directory / name).parent.mkdir(exist_ok=True)
+            (directory / name).write_bytes(content)
+
+
+CASES = {"incompressible": incompressible, "bf16": bf16, "small-files": small_files}
+"""What can be moved, in the order of the table."""
+
+
+def _random_blocks(seed: int, size: int) -> Iterator[bytes]:
+    generator = np.random.default_rng(seed)
+    for begin in range(0, size, _BLOCK):
+        yield generator.bytes(min(_BLOCK, size - begin))
+
+
+def _normal_bf16(generator: np.random.Generator, count: int) -> bytes:
+    values = generator.standard_normal(count, dtype=np.float32) * np.float32(0.02)
+    return ((values.view(np.uint32) + 0x8000) >> 16).astype("<u2").tobytes()
+
+
+def _safetensors_header(rows: int) -> bytes:
+    header: dict[str, object] = {}
+    offset = 0
+    for layer in range(_LAYERS):
+        for name, shape in (("weight", [rows, 1024]), ("norm", [_NORM])):
+            size = 2 * int(np.prod(shape))
+            header[f"layers.{layer}.{name}"] = {
+                "dtype": "BF16",
+                "shape": shape,
+                "data_offsets": [offset, offset + size],
+            }
+            offset += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
+
+
+def _main() -> None:
+    case, mib, directory = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    base, changed = directory / "base", directory / "changed"
+    base.mkdir()
+    changed.mkdir()
+    CASES[case](mib, base, changed)
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,146 @@
+"""What every command shares: where results and progress go, JSON, human sizes and times, one-line errors.
+
+Results go to stdout, progress and errors to stderr; colour and bars only to a terminal.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+
+import click
+
+from regsvc.errors import RegsvcError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from regsvc.client.client import Client
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells give it."""
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def json_option(command: Callable[P, R]) -> Callable[P, R]:
+    """The `--json` flag of reading commands; the function gets it as `as_json`."""
+    option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+    return option(command)
+
+
+def emit_json(document: object) -> None:
+    """Print one JSON document, indented."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def emit_json_line(document: object) -> None:
+    """Print one JSON object on a line of its own and flush it: for streams."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+@functools.cache
+def console() -> Console:
+    """Where results go: stdout. Never wraps or colours when it is not a terminal."""
+    from rich.console import Console
+
+    # Tables must not be cut to 80 columns in a pipe.
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=_width(sys.stdout.isatty()))
+
+
+@functools.cache
+def err_console() -> Console:
+    """Where progress goes: stderr."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def connect_from_context(ctx: click.Context, server: str | None = None) -> Client:
+    """The client of this run, closed when the command ends.
+
+    The server is `--server`, else the one that a reference names, else REGSVC_ENDPOINT, else the default.
+    """
+    from regsvc.client.client import connect
+
+    root = ctx.find_root()
+    chosen = root.params.get("server")
+    if root.get_parameter_source("server") is not click.core.ParameterSource.COMMANDLINE and server:
+        chosen = server
+    return root.with_resource(connect(chosen))
+
+
+def fail(message: str) -> NoReturn:
+    """End the command with one line on stderr and exit status 1."""
+    raise click.ClickException(message)
+
+
+def human_size(size: int) -> str:
+    """Bytes for people: `90.9 MiB`."""
+    amount = float(size)
+    for unit in _UNITS:
+        if amount < 1024 or unit == _UNITS[-1]:
+            return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    raise AssertionError
+
+
+def human_time(moment: datetime | None) -> str:
+    """Local date and time for people, or a dash."""
+    return "-" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def json_time(moment: datetime | None) -> str | None:
+    """RFC 3339 in UTC, as protobuf's JSON mapping writes it."""
+    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def run(group: click.Command, args: list[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with the right status and at most one line of error."""
+    try:
+        status = group.main(args=args, prog_name="regsvc", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        status = error.exit_code
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx is not None else "regsvc"
+        _complain(f"{error.format_message()} (see '{where} --help')")
+        status = error.exit_code
+    except click.ClickException as error:
+        status = _complain(error.format_message())
+    except RegsvcError as error:
+        status = _complain(error.message)
+    except (click.Abort, KeyboardInterrupt):
+        status = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us has gone, as `head` does. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except OSError as error:
+        status = _complain(_os_error(error))
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _complain(message: str) -> int:
+    line = " ".join(message.split())
+    click.echo(f"regsvc: {line}", err=True)
+    return 1
+
+
+def _os_error(error: OSError) -> str:
+    where = f": {os.fsdecode(error.filename)}" if error.filename is not None else ""
+    return f"{error.strerror or error}{where}"
+
+
+def _width(is_terminal: bool) -> int | None:
+    return None if is_terminal else 10_000

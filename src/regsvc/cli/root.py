@@ -1,0 +1,57 @@
+"""The root of the command line. A command's module is imported only when the command is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from regsvc import __version__
+
+_COMMANDS = {
+    "serve": ("regsvc.cli.serve:serve", "Run a server on a data directory."),
+    "push": ("regsvc.cli.transfer:push", "Store a folder or file as a new version."),
+    "pull": ("regsvc.cli.transfer:pull", "Fetch a version into a folder."),
+    "ls": ("regsvc.cli.models:ls", "List models, or the versions of one."),
+    "show": ("regsvc.cli.models:show", "Show one version."),
+    "files": ("regsvc.cli.models:files", "List the files of a version."),
+    "alias": ("regsvc.cli.models:alias", "Set aliases and see their history."),
+    "build": ("regsvc.cli.builds:build", "Run, list, show and cancel builds."),
+    "logs": ("regsvc.cli.logs:logs", "Print or follow the log of a build."),
+    "watch": ("regsvc.cli.events:watch", "Print what changes in the registry, as it happens."),
+}
+"""Command to its home and its line in `regsvc --help`, in that order."""
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and imports each at its first use: `regsvc ls` should not load a server."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--server",
+    metavar="HOST:PORT",
+    envvar="REGSVC_ENDPOINT",
+    help="Server to talk to, also unix:/PATH.  [env REGSVC_ENDPOINT; default 127.0.0.1:7070]",
+)
+@click.version_option(__version__, prog_name="regsvc")
+def regsvc(server: str | None) -> None:
+    """A model registry: push, pull and watch models and the builds that make them.
+
+    REF is [regsvc://host[:port]/][NAMESPACE/]MODEL, then :N, @ALIAS or @b3:DIGEST; with none of them the
+    latest version.
+    """

@@ -1,0 +1,200 @@
+"""The SDK's front: one client a server, with the verbs of the command line as methods."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+
+from regsvc import refs
+from regsvc.client import builds, catalog, events, logs, pull, push, records
+from regsvc.client.build_records import Build, BuildUpdate, Event, LogLine
+from regsvc.client.connection import Connection
+from regsvc.client.session import BuildSession
+from regsvc.errors import NameInvalid
+
+ENDPOINT_VARIABLE = "REGSVC_ENDPOINT"
+DEFAULT_ENDPOINT = "127.0.0.1:7070"
+
+Report = Callable[[records.Progress], None]
+
+
+def connect(endpoint: str | None = None) -> Client:
+    """A client of the server at `endpoint`, `host:port` or `unix:/path`.
+
+    Without one: what the environment variable REGSVC_ENDPOINT says, else 127.0.0.1:7070. Nothing is sent yet.
+    """
+    return Client(endpoint or os.environ.get(ENDPOINT_VARIABLE) or DEFAULT_ENDPOINT)
+
+
+class Client:
+    """A model registry. Any number of threads may use one; close it, or use it as a context manager.
+
+    References are `[namespace/]model[:N | @alias | @b3:HEX]`; one that begins with `regsvc://host[:port]/` goes
+    to that server. Calls wait about 90 s for a server that went away and raise `Unavailable` after that; every
+    method may raise that, and `NameInvalid` for a malformed reference.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = _target(endpoint)
+        self._lock = threading.Lock()  # protects _connections
+        self._connections: dict[str, Connection] = {}
+
+    def push(
+        self,
+        path: str | os.PathLike[str],
+        model: str,
+        *,
+        params: Mapping[str, records.Param] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+        description: str = "",
+        aliases: Sequence[str] = (),
+        build: str | None = None,
+        follow_symlinks: bool = False,
+        progress: Report | None = None,
+        request_id: str | None = None,
+    ) -> records.PushResult:
+        """Store a folder, or a single file, as a new version, sending only chunks that the server lacks.
+
+        `aliases` are pointed at it in the same transaction. `build` is the build that publishes it
+        (`team/fraud/builds/7`). `follow_symlinks` also takes what lies outside the folder. `progress` is called
+        about ten times a second from another thread. The same `request_id` never makes two versions.
+
+        Raises `PathInvalid` (symlink out of the folder, device, a name that no version may hold),
+        `InvalidArgument` (no files, bad metadata), `MetricNotFinite`, `FailedPrecondition` (a file changed
+        meanwhile), `NotFound` and `BuildEnded` (the build), `OSError` (a file cannot be read).
+        """
+        metadata = records.metadata_message(params=params, metrics=metrics, tags=tags, description=description)
+        connection, name = self._model(model)
+        return push.push(
+            connection,
+            path,
+            name,
+            metadata=metadata,
+            aliases=tuple(aliases),
+            build=refs.parse_build(build) if build is not None else None,
+            follow_symlinks=follow_symlinks,
+            report=progress,
+            request_id=request_id,
+        )
+
+    def pull(
+        self, ref: str, dest: str | os.PathLike[str], *, progress: Report | None = None, verify: bool = False
+    ) -> records.PullResult:
+        """Fetch a version into the folder `dest`, only what is not there yet, and check every digest.
+
+        `dest` is replaced, in one step and only when everything is right, if it is absent, empty, or was made by
+        a pull and not touched since. If it holds the version already nothing is transferred; `verify` reads it
+        again to be sure. An interrupted pull goes on from what is there.
+
+        Raises `NotFound`, `FailedPrecondition` (foreign or modified files in `dest`, or another pull into it
+        under way), `DigestMismatch` (what came is not what was promised), `OSError` (disk full, no permission).
+        """
+        reference = refs.parse_reference(ref)
+        return pull.pull(self._connection(reference.server), reference.version, dest, report=progress, verify=verify)
+
+    def version(self, ref: str) -> records.Version:
+        """One version. Raises `NotFound`."""
+        reference = refs.parse_reference(ref)
+        return catalog.get_version(self._connection(reference.server), reference.version)
+
+    def model(self, name: str) -> records.Model:
+        """One model. Raises `NotFound`."""
+        return catalog.get_model(*self._model(name))
+
+    def models(self, namespace: str | None = None) -> Iterator[records.Model]:
+        """All models, or those of one namespace, by name."""
+        return catalog.list_models(self._connection(None), namespace)
+
+    def versions(self, model: str) -> Iterator[records.Version]:
+        """Versions of a model, newest first. Raises `NotFound`."""
+        return catalog.list_versions(*self._model(model))
+
+    def files(self, ref: str) -> Iterator[records.File]:
+        """The files of a version, bytewise by path. Raises `NotFound`."""
+        reference = refs.parse_reference(ref)
+        return catalog.list_files(self._connection(reference.server), reference.version)
+
+    def set_alias(self, ref: str, alias: str) -> records.Alias:
+        """Point an alias of the model of `ref` at that version. Raises `NotFound`, `NameInvalid`."""
+        reference = refs.parse_reference(ref)
+        return catalog.set_alias(self._connection(reference.server), reference.version, alias)
+
+    def alias_history(self, alias: str) -> Iterator[records.AliasChange]:
+        """Everything that `[namespace/]model@alias` ever named, newest first. Raises `NotFound`."""
+        return catalog.alias_history(self._connection(None), refs.parse_alias(alias))
+
+    def build(
+        self,
+        model: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        tags: Mapping[str, str] | None = None,
+        description: str = "",
+    ) -> BuildSession:
+        """Start a build; a context manager that ends it, as FAILED with the reason if the block raises."""
+        return builds.start_build(
+            self._connection(None), model, push=self.push, params=params, tags=tags, description=description
+        )
+
+    def builds(self, model: str) -> Iterator[Build]:
+        """Builds of a model, newest first, without steps. Raises `NotFound`."""
+        return builds.list_builds(self._connection(None), model)
+
+    def get_build(self, build: str) -> Build:
+        """One build with its steps. Raises `NotFound`."""
+        return builds.get_build(self._connection(None), build)
+
+    def cancel_build(self, build: str) -> Build:
+        """Ask a build to stop. Raises `NotFound`, `BuildEnded`."""
+        return builds.cancel_build(self._connection(None), build)
+
+    def logs(
+        self, build: str, *, follow: bool = False, after: int = 0, step: str | None = None
+    ) -> Iterator[LogLine]:
+        """Lines of a build's log after number `after`; with `follow` until the build has ended."""
+        return logs.read_log(self._connection(None), build, follow=follow, after=after, step=step)
+
+    def watch(self, after: int | None = None) -> Iterator[Event]:
+        """Changes of the whole registry after event number `after`, for ever; None: only new ones."""
+        return events.watch_events(self._connection(None), after)
+
+    def watch_build(self, build: str, after: int = 0) -> Iterator[BuildUpdate]:
+        """The state of a build as it changes, to its end. Raises `NotFound`."""
+        return events.watch_build(self._connection(None), build, after)
+
+    def close(self) -> None:
+        """Close the connections; what is under way ends with an error."""
+        with self._lock:
+            for connection in self._connections.values():
+                connection.close()
+            self._connections.clear()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _connection(self, server: str | None) -> Connection:
+        target = server or self.endpoint
+        with self._lock:
+            if target not in self._connections:
+                self._connections[target] = Connection(target)
+            return self._connections[target]
+
+    def _model(self, text: str) -> tuple[Connection, refs.ModelName]:
+        reference = refs.parse_reference(text)
+        if reference.version != refs.VersionRef(reference.version.model):
+            raise NameInvalid(f"'{text}' names a version; a model is expected", name=text)
+        return self._connection(reference.server), reference.version.model
+
+
+def _target(endpoint: str) -> str:
+    """What gRPC takes: a `regsvc://` prefix is for people, and the port may be left out."""
+    target = endpoint.removeprefix("regsvc://").rstrip("/")
+    return target if ":" in target else f"{target}:7070"

@@ -1,0 +1,166 @@
+"""One connection to a regsvc server: the stubs, unary calls that outlast a restart, errors as our classes."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+import regsvc
+from regsvc import errors
+from regsvc.client.resume import DEFAULT_PATIENCE, Patience, is_transient
+from regsvc.v1 import (
+    artifact_pb2_grpc,
+    build_pb2_grpc,
+    capabilities_pb2,
+    capabilities_pb2_grpc,
+    event_pb2_grpc,
+    registry_pb2_grpc,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FIRST_CONTACT = 5.0
+"""Seconds to wait for a server that has never answered: a wrong address should not take a minute to tell."""
+
+_OPTIONS = (
+    ("grpc.primary_user_agent", f"regsvc-python/{regsvc.__version__}"),
+    ("grpc.max_receive_message_length", 8 << 20),
+    ("grpc.max_send_message_length", 8 << 20),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 15_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # We resume by ourselves; transparent retries would buffer what a stream has sent.
+    ("grpc.enable_retries", 0),
+    # gRPC's own reconnect waits grow to two minutes, longer than a server takes to restart.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # Channels with equal options would share one TCP connection otherwise, and its flow control.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+_MESSAGE_LIMIT = 300
+"""Longest text of a foreign error that is repeated, in characters."""
+
+
+class Connection:
+    """A channel to one server and its stubs. Any number of threads may use it.
+
+    `target` is `host:port` or `unix:/path`. Nothing is sent before the first call.
+    """
+
+    def __init__(self, target: str, *, first_contact: float = FIRST_CONTACT) -> None:
+        self.target = target
+        self._first_contact = first_contact
+        self._channel = grpc.insecure_channel(target, options=_OPTIONS)
+        self.artifacts = artifact_pb2_grpc.ArtifactServiceStub(self._channel)
+        self.builds = build_pb2_grpc.BuildServiceStub(self._channel)
+        self.registry = registry_pb2_grpc.RegistryServiceStub(self._channel)
+        self.events = event_pb2_grpc.EventServiceStub(self._channel)
+        self.capabilities_stub = capabilities_pb2_grpc.CapabilitiesServiceStub(self._channel)
+        self._lock = threading.Lock()  # protects _capabilities
+        self._capabilities: Any = None
+        self._answered = False
+
+    def capabilities(self) -> Any:
+        """The server's limits (a `capabilities_pb2.Capabilities`), asked for once."""
+        with self._lock:
+            if self._capabilities is None:
+                request = capabilities_pb2.GetCapabilitiesRequest()
+                self._capabilities = self.call(self.capabilities_stub.GetCapabilities, request).capabilities
+            return self._capabilities
+
+    def call(
+        self,
+        method: Callable[..., Any],
+        request: Any,
+        *,
+        timeout: float = 30.0,
+        patience: float = DEFAULT_PATIENCE,
+    ) -> Any:
+        """Make one unary call, again and again while the server is away.
+
+        `timeout` is for one attempt, `patience` how long to wait for a server that does not answer, both in
+        seconds. Raises the class of `regsvc.errors` that the server named.
+        """
+        waiting = Patience(patience if self._answered else min(patience, self._first_contact))
+        while True:
+            try:
+                response = method(request, timeout=timeout)
+            except grpc.RpcError as error:
+                failure = translate(error, self.target)
+                if not is_transient(failure):
+                    self._answered = True
+                    raise failure from None
+                waiting.wait(failure)
+            else:
+                self._answered = True
+                return response
+
+    def close(self) -> None:
+        """Close the channel; calls under way end with `errors.RegsvcError`."""
+        self._channel.close()
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def translate(error: grpc.RpcError, target: str = "") -> errors.RegsvcError:
+    """The error of `regsvc.errors` that a failed call stands for: by its reason, else by its code.
+
+    `target` is named in the message when the server could not be reached. The metadata is the server's.
+    """
+    code, text = _code(error), (error.details() or "")[:_MESSAGE_LIMIT]
+    info = _error_info(error)
+    if info is not None:
+        kind = errors.BY_REASON.get(info.reason) or errors.BY_CODE.get(code, errors.Unknown)
+        failure = kind(text)
+        failure.metadata = dict(info.metadata)
+        return failure
+    if code is errors.Code.UNAVAILABLE or _is_reset(code, text):
+        where = f" at {target}" if target else ""
+        return errors.Unavailable(f"the server{where} cannot be reached: {_cause(text)}")
+    return errors.BY_CODE.get(code, errors.Unknown)(text or code.name.lower())
+
+
+def _code(error: grpc.RpcError) -> errors.Code:
+    try:
+        return errors.Code(error.code().value[0])
+    except ValueError:
+        return errors.Code.UNKNOWN
+
+
+def _error_info(error: grpc.RpcError) -> Any:
+    """The `google.rpc.ErrorInfo` of our domain, if the error carries one."""
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:  # the trailers contradict the code: something between us and the server wrote them
+        return None
+    for detail in status.details if status is not None else ():
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info) and info.domain == errors.ERROR_DOMAIN:
+            return info
+    return None
+
+
+def _is_reset(code: errors.Code, text: str) -> bool:
+    """Whether a stream was cut off below gRPC: proxies and dying servers do not always say UNAVAILABLE."""
+    return code in {errors.Code.INTERNAL, errors.Code.UNKNOWN, errors.Code.CANCELLED} and (
+        "RST_STREAM" in text or "Stream removed" in text or "Connection reset" in text
+    )
+
+
+def _cause(text: str) -> str:
+    """The last link of gRPC's chain of causes: "connect: Connection refused (111)"."""
+    last = text.rpartition(": ")[2] if "Failed to connect" in text else text
+    return last.strip() or "no answer"

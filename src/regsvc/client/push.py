@@ -1,0 +1,251 @@
+"""Push: turn the files of a folder into one version, sending only the chunks that the server lacks."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from blake3 import blake3
+
+from regsvc import errors, refs
+from regsvc.client import records
+from regsvc.client.connection import Connection, translate
+from regsvc.client.reading import WINDOW_CHUNKS, Stretch, windows
+from regsvc.client.resume import DEFAULT_PATIENCE, resumed
+from regsvc.client.scan import SourceFile, scan
+from regsvc.client.sending import Sending, Tally
+from regsvc.content import manifest
+from regsvc.v1 import artifact_pb2
+
+COMMIT_TIMEOUT = 3600.0
+"""Seconds for one commit: the server may have to hash files whose chunks it already had."""
+
+_ROUNDS = 4
+"""How often a push may begin again because the server forgot its upload or part of it."""
+
+_BEGIN_AGAIN = (
+    errors.LeaseLapsed,
+    errors.UploadClosed,
+    errors.ChunksMissing,
+    errors.FilesIncomplete,
+    errors.OffsetGap,
+    errors.NotFound,
+)
+
+_PROGRESS_INTERVAL = 0.1
+"""Seconds between two calls of a progress function."""
+
+Report = Callable[[records.Progress], None]
+
+
+def push(
+    connection: Connection,
+    path: str | os.PathLike[str],
+    model: refs.ModelName,
+    *,
+    metadata: Any = None,
+    aliases: Sequence[str] = (),
+    build: refs.BuildName | None = None,
+    follow_symlinks: bool = False,
+    report: Report | None = None,
+    request_id: str | None = None,
+    patience: float = DEFAULT_PATIENCE,
+) -> records.PushResult:
+    """Store a folder, or a file, as a new version of a model. Errors as at `Client.push`."""
+    started = time.monotonic()
+    for alias in aliases:
+        refs.check_alias(alias)
+    files = scan(path, follow_symlinks=follow_symlinks)
+    most = connection.capabilities().max_files_per_version
+    if most and len(files) > most:
+        raise errors.InvalidArgument(f"{len(files)} files are more than the {most} that a version may hold")
+    upload = _Upload(connection, model, build, files, request_id or uuid.uuid4().hex, patience)
+    with _Reporter(upload, report):
+        version = _carry_out(upload, metadata, aliases)
+    return records.push_result(
+        version,
+        chunks=upload.chunks,
+        chunks_sent=upload.tally.chunks_sent,
+        bytes_sent=upload.tally.bytes_sent,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _carry_out(upload: _Upload, metadata: Any, aliases: Sequence[str]) -> records.Version:
+    upload.start()
+    for left in reversed(range(_ROUNDS)):
+        try:
+            for _ in resumed(upload, translate=upload.translate, patience=upload.patience):
+                pass
+            return upload.commit(metadata, aliases)
+        except _BEGIN_AGAIN as error:
+            if not left:
+                raise
+            upload.recover(error)
+    raise AssertionError("the last round returns or raises")
+
+
+class _Upload:
+    """One upload session, as a strategy of `resumed`: its files go in whole, across any number of streams."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        model: refs.ModelName,
+        build: refs.BuildName | None,
+        files: list[SourceFile],
+        request_id: str,
+        patience: float,
+    ) -> None:
+        self.tally = Tally()
+        self.total = sum(file.size for file in files)
+        self.patience = patience
+        self._connection = connection
+        self._model = model
+        self._build = build
+        self._files = files
+        self._request_id = request_id
+        self._starts = 0
+        self._name = ""
+        self._closed = False
+        self._committed: dict[str, int] = {}
+        self._complete: set[str] = set()
+        self._entries: dict[str, manifest.Entry] = {}
+        self._chunks: dict[str, int] = {}
+
+    @property
+    def chunks(self) -> int:
+        """Chunks of all files that have been read."""
+        return sum(self._chunks.values())
+
+    def translate(self, error: Any) -> errors.RegsvcError:
+        return translate(error, self._connection.target)
+
+    def start(self) -> None:
+        """Open a new upload, or find the one that an earlier push with this request_id opened."""
+        self._starts += 1
+        identity = f"{self._request_id} start {self._starts}".encode()
+        request = artifact_pb2.StartUploadRequest(
+            parent=self._model.wire,
+            build=self._build.wire if self._build is not None else "",
+            request_id=blake3(identity).hexdigest(16),
+        )
+        answer = self._call(self._connection.artifacts.StartUpload, request)
+        self._name = answer.upload.name
+        self._committed, self._complete = {}, set()
+        self._closed = answer.upload.state == artifact_pb2.UPLOAD_STATE_COMMITTED
+
+    def open(self) -> Iterable[Any]:
+        """Send what is not yet known to be there."""
+        remaining = [
+            file for file in self._files if file.path not in self._complete or file.path not in self._entries
+        ]
+        self.tally.done = self.total - sum(file.size for file in remaining)
+        most = self._connection.capabilities().max_find_missing
+        stretches = self._noted(windows(remaining, most_chunks=min(WINDOW_CHUNKS, most or WINDOW_CHUNKS)))
+        if self._closed:
+            return self._only_read(stretches)
+        return Sending(self._connection, self._name, stretches, self._committed, self.tally)
+
+    def take(self, response: Any) -> Iterable[None]:
+        return ()
+
+    def recover(self, error: errors.RegsvcError) -> None:
+        """Learn how far each file got; open a new upload when this one is gone."""
+        committed: dict[str, int] = {}
+        complete: set[str] = set()
+        request = artifact_pb2.GetUploadRequest(name=self._name)
+        more = True
+        while more:
+            try:
+                answer = self._call(self._connection.artifacts.GetUpload, request)
+            except errors.NotFound:
+                self.start()
+                return
+            if answer.upload.state in {artifact_pb2.UPLOAD_STATE_ABORTED, artifact_pb2.UPLOAD_STATE_EXPIRED}:
+                self.start()
+                return
+            self._closed = answer.upload.state == artifact_pb2.UPLOAD_STATE_COMMITTED
+            for file in answer.upload.files:
+                committed[file.path] = file.committed_size
+                if file.complete:
+                    complete.add(file.path)
+                request.after_path = file.path
+            more = answer.more_files
+        self._committed, self._complete = committed, complete
+
+    def progress(self) -> object:
+        return (self._name, sum(self._committed.values()), len(self._complete))
+
+    def commit(self, metadata: Any, aliases: Sequence[str]) -> records.Version:
+        """Make the version. The answer is the same however often it is asked for."""
+        digest = manifest.version_digest(self._entries.values()).hex()
+        request = artifact_pb2.CommitUploadRequest(
+            upload=self._name,
+            metadata=metadata,
+            aliases=aliases,
+            digest=digest,
+            request_id=self._request_id,
+        )
+        answer = self._call(self._connection.artifacts.CommitUpload, request, timeout=COMMIT_TIMEOUT)
+        version = records.version_from(answer.version)
+        if version.digest != digest:
+            raise errors.DigestMismatch(
+                f"the server made {version.reference} of other bytes than were sent",
+                reference=version.reference,
+            )
+        return version
+
+    def _call(self, method: Any, request: Any, timeout: float = 60.0) -> Any:
+        return self._connection.call(method, request, timeout=timeout, patience=self.patience)
+
+    def _noted(self, stretches: Iterable[list[Stretch]]) -> Iterator[list[Stretch]]:
+        """Keep what is learned of each file on the way: its digest and its number of chunks."""
+        count = 0
+        for window in stretches:
+            for stretch in window:
+                count = len(stretch.chunks) + (count if stretch.offset else 0)
+                if stretch.digest is not None:
+                    size = stretch.offset + stretch.size
+                    self._entries[stretch.path] = manifest.Entry(stretch.path, size, stretch.digest)
+                    self._chunks[stretch.path] = count
+            yield window
+
+    def _only_read(self, stretches: Iterable[list[Stretch]]) -> Iterator[None]:
+        """For an upload that was committed already: only the digests are needed, to prove it was the same."""
+        for window in stretches:
+            self.tally.done += sum(stretch.size for stretch in window)
+        yield from ()
+
+
+class _Reporter:
+    """Calls a progress function at intervals from a thread of its own, so that it cannot slow a transfer."""
+
+    def __init__(self, upload: _Upload, report: Report | None) -> None:
+        self._upload = upload
+        self._report = report
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="regsvc-progress", daemon=True)
+
+    def __enter__(self) -> None:
+        if self._report is not None:
+            self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        if self._report is not None:
+            self._thread.join()
+            self._tell()
+
+    def _run(self) -> None:
+        while not self._ended.wait(_PROGRESS_INTERVAL):
+            self._tell()
+
+    def _tell(self) -> None:
+        tally = self._upload.tally
+        if self._report is not None:
+            self._report(records.Progress(tally.done, self._upload.total, tally.bytes_sent))

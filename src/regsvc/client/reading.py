@@ -1,0 +1,109 @@
+"""Reads files in blocks, cuts and hashes them: what a push knows of its files, in bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from blake3 import blake3
+
+from regsvc.client.scan import SourceFile
+from regsvc.content.chunking import Chunk, Cutter
+from regsvc.content.layout import Layout
+from regsvc.errors import FailedPrecondition
+
+BLOCK = 8 << 20
+"""Bytes read at once."""
+WINDOW_BYTES = 32 << 20
+"""Raw bytes of one window, about; a push holds up to five windows."""
+WINDOW_CHUNKS = 4096
+"""Most chunks, and most files, in one window."""
+
+
+@dataclass(frozen=True)
+class RawChunk:
+    """One chunk as it was read."""
+
+    digest: bytes
+    data: memoryview
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Neighbouring chunks of one file."""
+
+    path: str
+    offset: int
+    """Where the first chunk begins in the file."""
+    chunks: list[RawChunk]
+    digest: bytes | None
+    """BLAKE3 of the whole file, when the file ends here."""
+
+    @property
+    def size(self) -> int:
+        """Raw bytes."""
+        return sum(len(chunk.data) for chunk in self.chunks)
+
+
+def windows(files: Iterable[SourceFile], *, most_chunks: int = WINDOW_CHUNKS) -> Iterator[list[Stretch]]:
+    """All files, in order, as lists of stretches of about `WINDOW_BYTES` each.
+
+    Raises `FailedPrecondition` when a file is not what it was when it was scanned, `OSError` when it
+    cannot be read.
+    """
+    window: list[Stretch] = []
+    size = chunks = 0
+    for file in files:
+        for stretch in _stretches(file):
+            window.append(stretch)
+            size += stretch.size
+            chunks += max(1, len(stretch.chunks))
+            if size >= WINDOW_BYTES or chunks >= most_chunks:
+                yield window
+                window, size, chunks = [], 0, 0
+    if window:
+        yield window
+
+
+def _stretches(file: SourceFile) -> Iterator[Stretch]:
+    """The file, one stretch a block and one for what is left at its end."""
+    cutter = Cutter(file.size)
+    whole = blake3()
+    only: bytes | None = None
+    offset = 0
+    descriptor = os.open(file.location, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for data in _blocks(file, descriptor):
+            if len(data) == file.size:
+                only = data
+            else:
+                whole.update(data)
+            if chunks := _hashed(cutter.feed(data)):
+                stretch = Stretch(file.path, offset, chunks, None)
+                offset += stretch.size
+                yield stretch
+    finally:
+        os.close(descriptor)
+    rest = _hashed(cutter.finish())
+    if only is not None and offset == 0 and len(rest) == 1:
+        digest = rest[0].digest  # a file of one chunk has the chunk's digest
+    else:
+        digest = whole.update(only or b"").digest()
+    yield Stretch(file.path, offset, rest, digest)
+
+
+def _hashed(chunks: Iterable[Chunk]) -> list[RawChunk]:
+    return [RawChunk(blake3(data).digest(), data, layout) for data, layout in chunks]
+
+
+def _blocks(file: SourceFile, descriptor: int) -> Iterator[bytes]:
+    """The bytes of the file, which must be what they were when it was scanned."""
+    left = file.size
+    while left and (data := os.read(descriptor, min(BLOCK, left))):
+        left -= len(data)
+        yield data
+    status = os.fstat(descriptor)
+    if left or (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+        raise FailedPrecondition(f"{file.path!r} changed while it was pushed", path=file.path)
