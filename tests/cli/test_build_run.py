@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -362,6 +363,40 @@ def test_a_killed_server_costs_no_line_and_does_not_disturb_the_command(
         assert [(step.name, step.state) for step in found.steps] == [("train", "SUCCEEDED")]
         values = [point.value for update in client.watch_build(name) for point in update.metrics]
         assert values == list(range(3000))
+
+
+def test_a_line_reaches_a_follower_in_another_process_within_200_ms(
+    shared_server: Server, client: Client, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    process = start_run(
+        shared_server.endpoint,
+        *python(f"""
+            import os, time
+            print("ready")
+            while not os.path.exists({str(go)!r}):
+                time.sleep(0.01)
+            for _ in range(200):
+                print(time.monotonic())
+                time.sleep(0.005)
+        """),
+        model="team/latency",
+    )
+    follower = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "regsvc", "--server", shared_server.endpoint),
+            *("logs", "-f", only_build(client, "team/latency")),
+        ],
+        stdout=subprocess.PIPE,
+    )
+    assert follower.stdout is not None
+    assert follower.stdout.readline() == b"ready\n"
+    go.touch()
+    delays = sorted(time.monotonic() - float(line) for line in follower.stdout)  # one clock for all processes
+    follower.stdout.close()
+    process.communicate(timeout=60)
+    assert (process.returncode, follower.wait(timeout=60), len(delays)) == (0, 0, 200)
+    assert delays[int(0.99 * len(delays)) - 1] < 0.2, delays[-5:]
 
 
 def test_the_output_outlives_whoever_reads_it(shared_server: Server, client: Client) -> None:

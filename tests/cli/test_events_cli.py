@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from support import Server
 
@@ -32,7 +33,7 @@ def watching(server: Server, *args: str) -> Iterator[subprocess.Popen[str]]:
 def test_events_as_json_lines_through_a_kill(server: Server) -> None:
     with regsvc.connect(server.endpoint) as client, watching(server, "--after", "0", "--json") as watch:
         assert watch.stdout is not None
-        seen = []
+        seen: list[dict[str, Any]] = []
         for number in range(1, 4):
             with client.build("team/a") as build, build.step("train"):
                 pass

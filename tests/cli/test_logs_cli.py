@@ -15,6 +15,7 @@ from support import Server
 
 import regsvc
 from regsvc.client.client import Client
+from regsvc.client.connection import Connection
 
 
 @pytest.fixture
@@ -55,7 +56,8 @@ def test_json_lines(shared_server: Server, build: str) -> None:
 
 
 def test_pieces_of_a_long_line_are_joined(shared_server: Server, client: Client) -> None:
-    text = "x" * (3 * client.connection.capabilities().max_log_line_bytes)
+    with Connection(client.endpoint) as connection:
+        text = "x" * (3 * connection.capabilities().max_log_line_bytes)
     with client.build("team/long") as session:
         session.log(text)
         session.log("next")

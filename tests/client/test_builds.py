@@ -17,6 +17,7 @@ import regsvc
 from regsvc import errors
 from regsvc.client.builds import BuildCancelled, NoCurrentBuild
 from regsvc.client.client import Client
+from regsvc.client.connection import Connection
 from regsvc.refs import parse_build
 from regsvc.v1 import build_pb2
 
@@ -37,7 +38,8 @@ def model(tmp_path: Path) -> Path:
 
 def end_elsewhere(client: Client, build: str, state: str = "FAILED") -> None:
     request = build_pb2.FinishBuildRequest(name=parse_build(build).wire, state=f"BUILD_STATE_{state}")
-    client.connection.call(client.connection.builds.FinishBuild, request)
+    with Connection(client.endpoint) as connection:
+        connection.call(connection.builds.FinishBuild, request)
 
 
 def points(client: Client, build: str) -> list[tuple[str, float, int]]:
@@ -197,7 +199,8 @@ def test_builds_are_listed_newest_first(client: Client) -> None:
 
 
 def test_what_the_server_refuses_fails_the_build(client: Client) -> None:
-    most = client.connection.capabilities().max_record_entries
+    with Connection(client.endpoint) as connection:
+        most = connection.capabilities().max_record_entries
     build = client.build("team/fraud")
     build.log_params({f"p{number}": number for number in range(most + 1)})
     build.log("the log still gets through")
@@ -207,6 +210,16 @@ def test_what_the_server_refuses_fails_the_build(client: Client) -> None:
     assert found.state == "FAILED"
     assert "not everything was recorded" in found.reason
     assert [line.text for line in client.logs(build.name)] == ["the log still gets through"]
+
+
+def test_closing_the_client_ends_its_builds_with_a_clear_error(shared_server: Server) -> None:
+    with regsvc.connect(shared_server.endpoint) as client:
+        build = client.build("team/fraud")
+        build.log("line")
+    wait_until(lambda: build.failure is not None, what="the session notices")
+    with pytest.raises(errors.FailedPrecondition, match="client was closed"):
+        build.log("another")
+    build.close()
 
 
 def test_finishing_again_does_nothing(client: Client) -> None:

@@ -87,7 +87,7 @@ def test_a_follower_in_another_process_sees_each_line_once_through_kills(server:
         for number, line in enumerate(printed):
             build.log(line)
             if number in (1000, 4000):
-                wait_until(lambda limit=number // 2: len(seen) > limit, what="the follower is reading")  # type: ignore[misc]
+                wait_until(lambda limit=number // 2: len(seen) > limit, what="the follower is reading")
                 server.kill()
                 server.start()
         build.finish()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 import grpc
 import pytest
@@ -30,7 +31,7 @@ def start(connection: Connection) -> BuildSession:
     return start_build(connection, "team/fraud", push=_no_push)
 
 
-def _no_push(*args: object, **options: object) -> None:
+def _no_push(*args: object, **options: object) -> NoReturn:
     raise AssertionError("nothing is published here")
 
 

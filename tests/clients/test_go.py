@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 
 import grpc
 import pytest
+from blake3 import blake3
 from support import Server, wait_until
 
 from regsvc.v1 import build_pb2, build_pb2_grpc
@@ -26,7 +28,7 @@ class GoClient:
     """`regsvc-go` against one server."""
 
     def __init__(self, binary: Path, endpoint: str) -> None:
-        self._command = [str(binary), "--server", endpoint]
+        self._command = [str(binary), "--server", endpoint, "--patience", "30s"]
 
     def run(self, *args: object) -> list[dict[str, Any]]:
         """The documents that the command printed."""
@@ -63,18 +65,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def b3sum(folder: Path) -> str:
-    """The version digest, by the rule of the design and not by regsvc's code."""
-    script = (
-        "import sys, pathlib, blake3\n"
-        "root = pathlib.Path(sys.argv[1])\n"
-        "paths = sorted(str(p.relative_to(root)).encode() for p in root.rglob('*') if p.is_file())\n"
-        "lines = [blake3.blake3((root / p.decode()).read_bytes()).hexdigest().encode() + b'  ' + p for p in paths]\n"
-        "print(blake3.blake3(b''.join(line + b'\\n' for line in lines)).hexdigest())\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
+    """The version digest, by the rule that `b3sum` states and not by regsvc's code."""
+    paths = sorted(str(path.relative_to(folder)).encode() for path in folder.rglob("*") if path.is_file())
+    text = b""
+    for path in paths:
+        digest = blake3((folder / path.decode()).read_bytes()).hexdigest()
+        text += digest.encode() + b"  " + path + b"\n"
+    return blake3(text).hexdigest()
 
 
 def assert_same(left: Path, right: Path) -> None:
@@ -82,7 +79,7 @@ def assert_same(left: Path, right: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("command", [["vet", "./..."], ["test", "./..."], ["mod", "verify"]], ids=" ".join)
+@pytest.mark.parametrize("command", [["vet", "./..."], ["test", "./..."]], ids=" ".join)
 def test_go_checks_pass(command: list[str]) -> None:
     done = subprocess.run(["go", *command], cwd=GO, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -117,7 +114,7 @@ def test_go_pushes_and_python_pulls(
     pulled = json.loads(shared_server.cli("pull", "go/first@prod", str(tmp_path / "out"), "--json").stdout)
     assert pulled["digest"] == pushed["digest"]
     assert b3sum(tmp_path / "out") == pushed["digest"]
-    assert_same_files(folder, tmp_path / "out")
+    assert_same(folder, tmp_path / "out")
 
 
 def test_python_pushes_and_go_pulls(
@@ -132,11 +129,6 @@ def test_python_pushes_and_go_pulls(
         assert pulled["bytes"] == pulled["bytes_received"] == pushed["bytes"]
         assert_same(folder, out)
     assert len(list(tmp_path.iterdir())) == 3, "nothing is left beside the folders"
-
-
-def assert_same_files(left: Path, right: Path) -> None:
-    """Like `diff -r`, but for the marker that a pull of Python leaves in the folder, if it leaves one."""
-    assert_same(left, right)
 
 
 def test_go_pulls_from_the_server_that_a_reference_names(
@@ -295,7 +287,7 @@ def large(tmp_path: Path) -> Path:
     root = tmp_path / "large"
     root.mkdir()
     for number in range(4):
-        (root / f"{number}.bin").write_bytes(os.urandom((8, 8, 64, 96)[number] * MIB))
+        (root / f"{number}.bin").write_bytes(os.urandom((4, 4, 32, 56)[number] * MIB))
     return root
 
 
@@ -303,10 +295,17 @@ def stored(server: Server) -> int:
     """Bytes on the server's disk."""
     total = 0
     for path in server.data.rglob("*"):
-        try:
+        with contextlib.suppress(FileNotFoundError):
             total += path.stat().st_size
-        except FileNotFoundError:
-            continue
+    return total
+
+
+def staged(parent: Path) -> int:
+    """Bytes that a pull into `parent/out` has brought so far."""
+    total = 0
+    for path in parent.glob(".out.*/*/*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
     return total
 
 
@@ -323,7 +322,7 @@ def kill_midway(server: Server, client: subprocess.Popen[str], reached: Callable
 def test_a_push_outlives_the_server(go_client: Path, server: Server, large: Path) -> None:
     client = GoClient(go_client, server.endpoint)
     push = client.start("push", large, "go/large")
-    kill_midway(server, push, lambda: stored(server) > 80 * MIB)
+    kill_midway(server, push, lambda: stored(server) > 40 * MIB)
     out, errors = push.communicate(timeout=120)
     assert push.returncode == 0, errors
     pushed = json.loads(out)
@@ -339,25 +338,23 @@ def test_a_pull_outlives_the_server(go_client: Path, server: Server, large: Path
     client = GoClient(go_client, server.endpoint)
     client.run("push", large, "go/large")
     pull = client.start("pull", "go/large", tmp_path / "out")
-    staged = lambda: sum(p.stat().st_size for p in tmp_path.glob(".out.*/**/[0-9]*") if p.is_file())  # noqa: E731
-    kill_midway(server, pull, lambda: staged() > 60 * MIB)
+    kill_midway(server, pull, lambda: staged(tmp_path) > 30 * MIB)
     assert not (tmp_path / "out").exists()
     out, errors = pull.communicate(timeout=120)
     assert pull.returncode == 0, errors
-    assert json.loads(out)["bytes_received"] < 1.5 * 176 * MIB
+    assert json.loads(out)["bytes_received"] < 1.5 * 96 * MIB
     assert_same(large, tmp_path / "out")
 
 
 def test_a_killed_pull_goes_on_from_what_is_there(go: GoClient, large: Path, tmp_path: Path) -> None:
     (pushed,) = go.run("push", large, "go/killed")
     pull = go.start("pull", "go/killed", tmp_path / "out")
-    staged = lambda: sum(p.stat().st_size for p in tmp_path.glob(".out.*/**/[0-9]*") if p.is_file())  # noqa: E731
-    wait_until(lambda: staged() > 60 * MIB, what="half of the bytes")
+    wait_until(lambda: staged(tmp_path) > 30 * MIB, what="half of the bytes")
     pull.kill()
     pull.communicate()
     assert not (tmp_path / "out").exists()
     (pulled,) = go.run("pull", "go/killed", tmp_path / "out")
     assert pulled["digest"] == pushed["digest"]
-    assert pulled["bytes_received"] <= pulled["bytes"] - 60 * MIB
+    assert pulled["bytes_received"] <= pulled["bytes"] - 30 * MIB
     assert_same(large, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["large", "out"]

@@ -180,7 +180,10 @@ def test_unit_tests_pass(node_client: NodeClient) -> None:
 def test_generated_code_is_what_the_protos_generate(node_client: NodeClient, tmp_path: Path) -> None:
     buf = Path(sys.executable).with_name("buf")
     subprocess.run(
-        [str(PACKAGE / "generate.sh"), str(tmp_path)], env={**os.environ, "BUF": str(buf)}, check=True, timeout=120
+        [str(PACKAGE / "generate.sh"), str(tmp_path)],
+        env={**os.environ, "BUF": str(buf)},
+        check=True,
+        timeout=120,
     )
     assert_same_tree(PACKAGE / "src" / "gen", tmp_path)
 
@@ -201,7 +204,9 @@ def test_golden_vectors_pass(node_client: NodeClient) -> None:
 # Push and pull
 
 
-def test_push_by_node_is_pulled_by_python(node_client: NodeClient, server: Server, model: Path, tmp_path: Path) -> None:
+def test_push_by_node_is_pulled_by_python(
+    node_client: NodeClient, server: Server, model: Path, tmp_path: Path
+) -> None:
     pushed = node_client.json("push", model, "team/fraud", "--alias", "prod", endpoint=server.endpoint)
     assert pushed["reference"] == "team/fraud:1"
     assert pushed["digest"] == version_digest(model)
@@ -209,7 +214,9 @@ def test_push_by_node_is_pulled_by_python(node_client: NodeClient, server: Serve
     assert_same_tree(model, tmp_path / "out")
 
 
-def test_push_by_python_is_pulled_by_node(node_client: NodeClient, server: Server, model: Path, tmp_path: Path) -> None:
+def test_push_by_python_is_pulled_by_node(
+    node_client: NodeClient, server: Server, model: Path, tmp_path: Path
+) -> None:
     pushed = json.loads(server.cli("push", str(model), "team/fraud", "--json").stdout)
     pulled = node_client.json("pull", "team/fraud", tmp_path / "out", endpoint=server.endpoint)
     assert pulled["reference"] == "team/fraud:1"
@@ -269,7 +276,7 @@ def test_pull_survives_a_killed_server_and_a_killed_client(
 def test_memory_does_not_grow_with_the_file(node_client: NodeClient, server: Server, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     with open(tmp_path / "model" / "sparse", "wb") as file:
-        file.truncate(384 * MIB)
+        file.truncate(192 * MIB)
 
     def peak(*args: object) -> int:
         process = node_client.start(*args, endpoint=server.endpoint)
@@ -278,8 +285,8 @@ def test_memory_does_not_grow_with_the_file(node_client: NodeClient, server: Ser
         assert finish(process)[1] == ""
         return usage.ru_maxrss * 1024
 
-    assert peak("push", tmp_path / "model", "team/fraud") < 256 * MIB
-    assert peak("pull", "team/fraud", tmp_path / "out") < 256 * MIB
+    assert peak("push", tmp_path / "model", "team/fraud") < 192 * MIB
+    assert peak("pull", "team/fraud", tmp_path / "out") < 192 * MIB
 
 
 @pytest.mark.parametrize(
@@ -312,7 +319,9 @@ def test_errors_are_one_line_with_their_reason(
     assert not folders["out"].exists()
 
 
-@pytest.mark.parametrize("args", [(), ("dance",), ("push", "one"), ("events", "--after", "x"), ("pull", "--fast")])
+@pytest.mark.parametrize(
+    "args", [(), ("dance",), ("push", "one"), ("events", "--after", "x"), ("pull", "--fast")]
+)
 def test_usage_errors_exit_with_2(node_client: NodeClient, args: tuple[str, ...]) -> None:
     assert "usage: regsvc-node" in node_client.run(*args, endpoint="", status=2)[1]
 

@@ -1,6 +1,6 @@
 import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 
-import { type CallOptions, type Client, createClient } from "@connectrpc/connect";
+import { type CallOptions, type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 
 import { fromWire, RegsvcError } from "./errors.js";
@@ -42,7 +42,12 @@ export class Connection {
   ) {
     const baseUrl = urlOf(target);
     this.session = new WideSession(baseUrl, {}, { settings: { initialWindowSize: STREAM_WINDOW } });
-    const transport = createGrpcTransport({ baseUrl, sessionManager: this.session });
+    const noteAnswer: Interceptor = (next) => async (request) => {
+      const response = await next(request);
+      this.answered = true;
+      return response;
+    };
+    const transport = createGrpcTransport({ baseUrl, sessionManager: this.session, interceptors: [noteAnswer] });
     this.artifacts = createClient(ArtifactService, transport);
     this.builds = createClient(BuildService, transport);
     this.events = createClient(EventService, transport);
@@ -71,9 +76,7 @@ export class Connection {
     const patience = this.patience();
     for (;;) {
       try {
-        const response = await attempt({ timeoutMs });
-        this.answered = true;
-        return response;
+        return await attempt({ timeoutMs });
       } catch (error) {
         await patience.wait(fromWire(error));
       }
@@ -83,7 +86,7 @@ export class Connection {
   /** Fresh patience for one call or stream. */
   patience(): Patience {
     const limit = this.options.patience ?? DEFAULT_PATIENCE;
-    return new Patience(this.answered ? limit : Math.min(limit, FIRST_CONTACT));
+    return new Patience(() => (this.answered ? limit : Math.min(limit, FIRST_CONTACT)));
   }
 
   /** Close the connection; calls under way fail. */

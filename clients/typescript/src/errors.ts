@@ -12,18 +12,15 @@ export class RegsvcError extends Error {
    * @param reason UPPER_SNAKE, for programs: `NOT_FOUND`, `DIGEST_MISMATCH`, `UNAVAILABLE`
    * @param message one line for people: what and which
    * @param metadata the values that the message mentions
+   * @param transient whether the same call may succeed later with nothing changed
    */
   constructor(
     readonly reason: string,
     message: string,
     readonly metadata: Readonly<Record<string, string>> = {},
+    readonly transient = false,
   ) {
     super(message);
-  }
-
-  /** Whether the same call may succeed later with nothing changed. */
-  get transient(): boolean {
-    return this.reason === "UNAVAILABLE";
   }
 }
 
@@ -32,9 +29,11 @@ export function fromWire(error: unknown): RegsvcError {
   if (error instanceof RegsvcError) return error;
   const failure = ConnectError.from(error);
   const info = failure.findDetails(ErrorInfoSchema).find((detail) => detail.domain === ERROR_DOMAIN);
-  if (info !== undefined) return new RegsvcError(info.reason, failure.rawMessage, info.metadata);
+  if (info !== undefined) {
+    return new RegsvcError(info.reason, failure.rawMessage, info.metadata, failure.code === Code.Unavailable);
+  }
   if (LOST_CONNECTION.has(failure.code)) {
-    return new RegsvcError("UNAVAILABLE", `the server cannot be reached: ${failure.rawMessage}`);
+    return new RegsvcError("UNAVAILABLE", `the server cannot be reached: ${failure.rawMessage}`, {}, true);
   }
   return new RegsvcError(upperSnake(Code[failure.code]), failure.rawMessage);
 }

@@ -6,12 +6,12 @@ const FIRST_WAIT = 100;
 const LONGEST_WAIT = 5_000;
 const GROWTH = 1.5;
 
-/** Growing waits with jitter, until `limit` milliseconds have gone by since the first failure in a row. */
+/** Growing waits with jitter, until `limit()` milliseconds have gone by since the first failure in a row. */
 export class Patience {
   private since: number | undefined;
   private next = FIRST_WAIT;
 
-  constructor(private readonly limit: number) {}
+  constructor(private readonly limit: () => number) {}
 
   /** Something was achieved: the next failure is the first again. */
   reset(): void {
@@ -24,10 +24,11 @@ export class Patience {
     if (!failure.transient) throw failure;
     const now = performance.now();
     this.since ??= now;
-    const left = this.since + this.limit - now;
+    const left = this.since + this.limit() - now;
     if (left <= 0) throw failure;
     const jittered = this.next * (0.7 + 0.6 * Math.random());
-    await sleep(Math.min(left, jittered), undefined, { signal });
+    // Node's own AbortError would hide what the signal was aborted with.
+    await sleep(Math.min(left, jittered), undefined, { signal }).catch(() => signal?.throwIfAborted());
     this.next = Math.min(LONGEST_WAIT, this.next * GROWTH);
   }
 }

@@ -16,7 +16,7 @@ test("a stream that breaks is opened again where it was, without a gap or a doub
     }
   }
   const seen: number[] = [];
-  for await (const next of resumed(open, { patience: new Patience(5_000) })) {
+  for await (const next of resumed(open, { patience: new Patience(() => 5_000) })) {
     seen.push(next);
     position = next + 1;
   }
@@ -30,7 +30,7 @@ test("an error that will not pass is thrown at once", async () => {
     opened += 1;
     throw new ConnectError("no such thing", Code.NotFound);
   }
-  await assert.rejects(resumed(open, { patience: new Patience(5_000) }).next(), { reason: "NOT_FOUND" });
+  await assert.rejects(resumed(open, { patience: new Patience(() => 5_000) }).next(), { reason: "NOT_FOUND" });
   assert.equal(opened, 1);
 });
 
@@ -38,7 +38,7 @@ test("patience ends", async () => {
   async function* open(): AsyncGenerator<never> {
     throw new ConnectError("gone", Code.Unavailable);
   }
-  await assert.rejects(resumed(open, { patience: new Patience(50) }).next(), { reason: "UNAVAILABLE" });
+  await assert.rejects(resumed(open, { patience: new Patience(() => 50) }).next(), { reason: "UNAVAILABLE" });
 });
 
 test("a silent stream is opened again", async () => {
@@ -52,7 +52,7 @@ test("a silent stream is opened again", async () => {
     }
     yield opened;
   }
-  const { value } = await resumed(open, { patience: new Patience(5_000), silence: 20 }).next();
+  const { value } = await resumed(open, { patience: new Patience(() => 5_000), silence: 20 }).next();
   assert.equal(value, 2);
 });
 
@@ -62,7 +62,7 @@ test("the caller's signal ends a quiet stream with its own reason", async () => 
     yield 1;
     await new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("cancelled"))));
   }
-  const stream = resumed(open, { patience: new Patience(5_000), signal: stop.signal });
+  const stream = resumed(open, { patience: new Patience(() => 5_000), signal: stop.signal });
   await stream.next();
   setTimeout(() => stop.abort(new Error("enough")), 10);
   await assert.rejects(stream.next(), { message: "enough" });

@@ -190,6 +190,9 @@ def end(tx: Transaction, build: Build, state: BuildState, reason: str) -> None:
     """End a running build, and its running steps."""
     step_state = StepState.SUCCEEDED if state is BuildState.SUCCEEDED else StepState.CANCELLED
     revision = _changed(tx, build)
+    running = "SELECT number, name FROM steps WHERE build_id = ? AND state = ? ORDER BY number"
+    for number, name in tx.rows(running, [build.id, StepState.RUNNING]):
+        events.record(tx, "step.ended", build.name.wire, step=name, number=number, state=step_state.name)
     tx.run(
         "UPDATE builds SET state = ?, reason = ?, ended_at = ? WHERE id = ?",
         [state, reason, tx.now, build.id],
@@ -210,7 +213,7 @@ def start_step(tx: Transaction, build: Build, name: str) -> Step:
         "INSERT INTO steps (build_id, number, name, state, started_at, revision) VALUES (?, ?, ?, ?, ?, ?)",
         [build.id, number, name, StepState.RUNNING, tx.now, _next_revision(tx, build)],
     )
-    events.record(tx, "step.started", build.name.wire, step=name, number=number)
+    events.record(tx, "step.started", build.name.wire, step=name, number=number, state="RUNNING")
     return find_step(tx, build, number)
 
 

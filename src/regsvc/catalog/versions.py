@@ -100,6 +100,15 @@ def find(db: Reader, ref: VersionRef) -> Version:
     return get(db, resolve(db, ref))
 
 
+def exists(db: Reader, ref: VersionRef) -> bool:
+    """Whether a reference names anything."""
+    try:
+        resolve(db, ref)
+    except NotFound:
+        return False
+    return True
+
+
 def get(db: Reader, version_id: int) -> Version:
     """By id, which must exist."""
     row = db.row(_SELECT + "WHERE v.id = ?", [version_id])

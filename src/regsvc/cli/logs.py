@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -39,13 +40,22 @@ def logs(ctx: click.Context, build: str, follow: bool, after: int, step: str | N
     time, step, stream, text, partial, and bytes (base64) when the line is not UTF-8.
     """
     client = connect_from_context(ctx)
+    if console().is_terminal and not as_json:
+        decorated = _Decorated()
+        # What is there already may be long, and each line printed above live steps draws them anew.
+        for line in client.logs(build, after=after, step=step):
+            decorated.write(line)
+            after = line.seq
+        sys.stdout.flush()
+        if follow:
+            with _live_steps(client, build):
+                for line in client.logs(build, follow=True, after=after, step=step):
+                    decorated.print(line)
+        return
     lines = client.logs(build, follow=follow, after=after, step=step)
     if as_json:
         for line in lines:
             emit_json_line(line.to_json())
-    elif console().is_terminal:
-        with _live_steps(client, build) if follow else contextlib.nullcontext():
-            _print_decorated(lines)
     else:
         _print_exactly(lines, at_once=follow)
 
@@ -59,17 +69,37 @@ def _print_exactly(lines: Iterable[LogLine], at_once: bool) -> None:
     out.flush()
 
 
-def _print_decorated(lines: Iterable[LogLine]) -> None:
-    begun: set[str] = set()
-    """Streams whose line goes on."""
-    for line in lines:
-        text = Text()
-        if line.step and line.stream not in begun:
-            text.append(f"{line.step} │ ", style="dim")
+class _Decorated:
+    """Lines for a terminal, each behind the name of its step."""
+
+    def __init__(self) -> None:
+        self._begun: set[str] = set()
+        """Streams whose line goes on."""
+
+    def write(self, line: LogLine) -> None:
+        """The quick way, where nothing is drawn below."""
+        out = sys.stdout.buffer
+        out.write(_rendered(self._prefix(line)) + line.raw)
+        if not line.partial:
+            out.write(b"\n")
+
+    def print(self, line: LogLine) -> None:
+        """The way for lines above live steps."""
         # The line's own colours are kept; a progress bar drawn over itself shows its last state.
-        text.append_text(Text.from_ansi(line.text))
+        text = Text.assemble((self._prefix(line), "dim"), Text.from_ansi(line.text))
         console().print(text, end="" if line.partial else "\n", soft_wrap=True)
-        (begun.add if line.partial else begun.discard)(line.stream)
+
+    def _prefix(self, line: LogLine) -> str:
+        goes_on = line.stream in self._begun
+        (self._begun.add if line.partial else self._begun.discard)(line.stream)
+        return f"{line.step} │ " if line.step and not goes_on else ""
+
+
+@functools.lru_cache(maxsize=128)
+def _rendered(prefix: str) -> bytes:
+    with console().capture() as captured:
+        console().print(Text(prefix, style="dim"), end="", soft_wrap=True)
+    return captured.get().encode()
 
 
 @contextlib.contextmanager

@@ -45,9 +45,7 @@ def list_versions(connection: Connection, model: refs.ModelName) -> Iterator[rec
 
 def list_files(connection: Connection, ref: refs.VersionRef) -> Iterator[records.File]:
     """Bytewise by path. Raises `NotFound`."""
-    return resumed(
-        _FileList(connection, ref), translate=lambda error: translate(error, connection.target)
-    )
+    return resumed(_FileList(connection, ref), translate=lambda error: translate(error, connection.target))
 
 
 def set_alias(connection: Connection, ref: refs.VersionRef, alias: str) -> records.Alias:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 
 from regsvc import refs
 from regsvc.client import builds, catalog, events, logs, pull, push, records
 from regsvc.client.build_records import Build, BuildUpdate, Event, LogLine
 from regsvc.client.connection import Connection
+from regsvc.client.progress import Report
 from regsvc.client.session import BuildSession
 from regsvc.errors import NameInvalid
 
 ENDPOINT_VARIABLE = "REGSVC_ENDPOINT"
 DEFAULT_ENDPOINT = "127.0.0.1:7070"
-
-Report = Callable[[records.Progress], None]
 
 
 def connect(endpoint: str | None = None) -> Client:
@@ -66,7 +65,9 @@ class Client:
         `InvalidArgument` (no files, bad metadata), `MetricNotFinite`, `FailedPrecondition` (a file changed
         meanwhile), `NotFound` and `BuildEnded` (the build), `OSError` (a file cannot be read).
         """
-        metadata = records.metadata_message(params=params, metrics=metrics, tags=tags, description=description)
+        metadata = records.metadata_message(
+            params=params, metrics=metrics, tags=tags, description=description
+        )
         connection, name = self._model(model)
         return push.push(
             connection,
@@ -93,7 +94,9 @@ class Client:
         under way), `DigestMismatch` (what came is not what was promised), `OSError` (disk full, no permission).
         """
         reference = refs.parse_reference(ref)
-        return pull.pull(self._connection(reference.server), reference.version, dest, report=progress, verify=verify)
+        return pull.pull(
+            self._connection(reference.server), reference.version, dest, report=progress, verify=verify
+        )
 
     def version(self, ref: str) -> records.Version:
         """One version. Raises `NotFound`."""

@@ -143,7 +143,7 @@ def _code(error: grpc.RpcError) -> errors.Code:
 def _error_info(error: grpc.RpcError) -> Any:
     """The `google.rpc.ErrorInfo` of our domain, if the error carries one."""
     try:
-        status = rpc_status.from_call(error)
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]  # every RpcError of a call is one
     except ValueError:  # the trailers contradict the code: something between us and the server wrote them
         return None
     for detail in status.details if status is not None else ():

@@ -20,7 +20,7 @@ from regsvc import errors
 from regsvc.client.build_records import LOG_STREAMS
 from regsvc.client.connection import Connection, translate
 from regsvc.client.resume import DEFAULT_PATIENCE, FIRST_WAIT
-from regsvc.client.streams import check_same_store, silence_limit
+from regsvc.client.streams import check_same_store, closed_connection, silence_limit
 from regsvc.v1 import build_pb2
 
 BUFFER_LIMIT = 64 << 20
@@ -213,9 +213,11 @@ class LogPublisher:
                     check_same_store(self._connection)
         except errors.RegsvcError as error:
             self._fail(error)
-        except BaseException:
-            self._fail(errors.Internal("the log publisher broke down"))
-            raise
+        except BaseException as error:
+            closed = closed_connection(error)
+            self._fail(closed or errors.Internal("the log publisher broke down"))
+            if closed is None:
+                raise
 
     def _stream(self, attempt: _Attempt) -> errors.RegsvcError | None:
         """One AppendLog stream from its start to its end, and the error that ended it."""
@@ -225,8 +227,6 @@ class LogPublisher:
                 self._take(response, attempt)
         except grpc.RpcError as error:
             return translate(error, self._connection.target)
-        except ValueError as error:  # how grpc says that the channel was closed
-            return errors.BuildEnded(f"the connection was closed: {error}")
         finally:
             with self._changed:
                 attempt.over = True

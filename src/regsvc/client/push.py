@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from blake3 import blake3
@@ -14,6 +13,7 @@ from blake3 import blake3
 from regsvc import errors, refs
 from regsvc.client import records
 from regsvc.client.connection import Connection, translate
+from regsvc.client.progress import Report, Reporter
 from regsvc.client.reading import WINDOW_CHUNKS, Stretch, windows
 from regsvc.client.resume import DEFAULT_PATIENCE, resumed
 from regsvc.client.scan import SourceFile, scan
@@ -35,11 +35,6 @@ _BEGIN_AGAIN = (
     errors.OffsetGap,
     errors.NotFound,
 )
-
-_PROGRESS_INTERVAL = 0.1
-"""Seconds between two calls of a progress function."""
-
-Report = Callable[[records.Progress], None]
 
 
 def push(
@@ -64,7 +59,7 @@ def push(
     if most and len(files) > most:
         raise errors.InvalidArgument(f"{len(files)} files are more than the {most} that a version may hold")
     upload = _Upload(connection, model, build, files, request_id or uuid.uuid4().hex, patience)
-    with _Reporter(upload, report):
+    with Reporter(upload.so_far, report):
         version = _carry_out(upload, metadata, aliases)
     return records.push_result(
         version,
@@ -121,6 +116,9 @@ class _Upload:
     def chunks(self) -> int:
         """Chunks of all files that have been read."""
         return sum(self._chunks.values())
+
+    def so_far(self) -> records.Progress:
+        return records.Progress(self.tally.done, self.total, self.tally.bytes_sent)
 
     def translate(self, error: Any) -> errors.RegsvcError:
         return translate(error, self._connection.target)
@@ -220,32 +218,3 @@ class _Upload:
         for window in stretches:
             self.tally.done += sum(stretch.size for stretch in window)
         yield from ()
-
-
-class _Reporter:
-    """Calls a progress function at intervals from a thread of its own, so that it cannot slow a transfer."""
-
-    def __init__(self, upload: _Upload, report: Report | None) -> None:
-        self._upload = upload
-        self._report = report
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="regsvc-progress", daemon=True)
-
-    def __enter__(self) -> None:
-        if self._report is not None:
-            self._thread.start()
-
-    def __exit__(self, *error: object) -> None:
-        self._ended.set()
-        if self._report is not None:
-            self._thread.join()
-            self._tell()
-
-    def _run(self) -> None:
-        while not self._ended.wait(_PROGRESS_INTERVAL):
-            self._tell()
-
-    def _tell(self) -> None:
-        tally = self._upload.tally
-        if self._report is not None:
-            self._report(records.Progress(tally.done, self._upload.total, tally.bytes_sent))

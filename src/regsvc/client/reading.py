@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from blake3 import blake3
 
 from regsvc.client.scan import SourceFile
-from regsvc.content.chunking import Chunk, Cutter
+from regsvc.content.chunking import MIN_CHUNK, Chunk, Cutter
 from regsvc.content.layout import Layout
 from regsvc.errors import FailedPrecondition
 
-BLOCK = 8 << 20
+BLOCK = 4 << 20
 """Bytes read at once."""
-WINDOW_BYTES = 32 << 20
+WINDOW_BYTES = 8 << 20
 """Raw bytes of one window, about; a push holds up to five windows."""
 WINDOW_CHUNKS = 4096
 """Most chunks, and most files, in one window."""
@@ -69,6 +69,9 @@ def windows(files: Iterable[SourceFile], *, most_chunks: int = WINDOW_CHUNKS) ->
 
 def _stretches(file: SourceFile) -> Iterator[Stretch]:
     """The file, one stretch a block and one for what is left at its end."""
+    if 0 < file.size <= MIN_CHUNK:
+        yield _small(file)
+        return
     cutter = Cutter(file.size)
     whole = blake3()
     only: bytes | None = None
@@ -92,6 +95,17 @@ def _stretches(file: SourceFile) -> Iterator[Stretch]:
     else:
         digest = whole.update(only or b"").digest()
     yield Stretch(file.path, offset, rest, digest)
+
+
+def _small(file: SourceFile) -> Stretch:
+    """A file that is one chunk, and so has the chunk's digest; without a cutter, since there may be very many."""
+    descriptor = os.open(file.location, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = b"".join(_blocks(file, descriptor))
+    finally:
+        os.close(descriptor)
+    chunk = RawChunk(blake3(data).digest(), memoryview(data), Layout.OPAQUE)
+    return Stretch(file.path, 0, [chunk], chunk.digest)
 
 
 def _hashed(chunks: Iterable[Chunk]) -> list[RawChunk]:

@@ -19,6 +19,7 @@ from regsvc import errors
 from regsvc.client.connection import Connection
 from regsvc.client.records import Param, param_message
 from regsvc.client.resume import DEFAULT_PATIENCE, FIRST_WAIT
+from regsvc.client.streams import closed_connection
 from regsvc.v1 import build_pb2
 
 QUEUE_LIMIT = 200_000
@@ -226,9 +227,11 @@ class Recorder:
                     self._changed.notify_all()
         except errors.RegsvcError as error:
             self._fail(error)
-        except BaseException:
-            self._fail(errors.Internal("the build's recorder broke down"))
-            raise
+        except BaseException as error:
+            closed = closed_connection(error)
+            self._fail(closed or errors.Internal("the build's recorder broke down"))
+            if closed is None:
+                raise
 
     def _next(self) -> _Record | None:
         with self._changed:

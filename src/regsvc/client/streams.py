@@ -39,3 +39,10 @@ def check_same_store(connection: Connection) -> None:
         raise errors.FailedPrecondition(
             f"{connection.target} is another registry now; its numbers mean something else", store_id=found
         )
+
+
+def closed_connection(error: BaseException) -> errors.RegsvcError | None:
+    """What `error` means if it is grpc's way to say that the channel was closed, else None."""
+    if isinstance(error, ValueError) and "closed channel" in str(error):
+        return errors.FailedPrecondition("the client was closed while its build was running")
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # glibc malloc.h
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8  # glibc malloc.h
 
 
 def keep_freed_memory() -> bool:
@@ -19,5 +19,11 @@ def keep_freed_memory() -> bool:
         mallopt = libc.mallopt
     except (OSError, AttributeError):
         return False
-    wanted = ((_M_MMAP_THRESHOLD, 256 << 20), (_M_TRIM_THRESHOLD, 1 << 30), (_M_TOP_PAD, 64 << 20))
+    wanted = (
+        (_M_MMAP_THRESHOLD, 256 << 20),
+        (_M_TRIM_THRESHOLD, 1 << 30),
+        (_M_TOP_PAD, 64 << 20),
+        # Other arenas are unmapped whole when they are empty, whatever the thresholds say.
+        (_M_ARENA_MAX, 1),
+    )
     return all(mallopt(parameter, value) == 1 for parameter, value in wanted)

@@ -107,7 +107,7 @@ class Cutter:
                     break
             chunks.append(Chunk(window[:size], step.layout))
             self._consume(size)
-        self._hold(need)
+        self._hold()
         return chunks
 
     def _reach(self, run: Run) -> int:
@@ -145,8 +145,8 @@ class Cutter:
         if not have:
             return self._block[self._position :]
         if have < need:
-            self._reserve(need)
             piece = self._block[self._position : self._position + need - have]
+            self._reserve(have + len(piece), need)
             # Filled in place, never resized: chunks may still be views of the bytes before _start.
             memoryview(self._held)[self._end : self._end + len(piece)] = piece
             self._end += len(piece)
@@ -154,17 +154,18 @@ class Cutter:
             self._position += len(piece)
         return memoryview(self._held)[self._start : self._end].toreadonly()
 
-    def _hold(self, need: int) -> None:
-        """Keeps what is uncut for the next call, with room for `need` bytes in all."""
+    def _hold(self) -> None:
+        """Keeps what is uncut for the next call."""
         rest = self._block[self._position :]
         if self._start == self._end and rest:
-            self._held, self._start, self._end = bytearray(max(need, len(rest))), 0, len(rest)
-            memoryview(self._held)[: len(rest)] = rest
+            self._held, self._start, self._end = bytearray(rest), 0, len(rest)
 
-    def _reserve(self, need: int) -> None:
-        if self._start + need > len(self._held):
+    def _reserve(self, size: int, most: int) -> None:
+        """Makes room for `size` uncut bytes. It doubles up to `most`: a small file must not cost a whole chunk."""
+        if self._start + size > len(self._held):
             kept = memoryview(self._held)[self._start : self._end]
-            self._held, self._start, self._end = bytearray(need), 0, len(kept)
+            room = max(size, min(most, 2 * len(self._held)))
+            self._held, self._start, self._end = bytearray(room), 0, len(kept)
             memoryview(self._held)[: len(kept)] = kept
 
 

@@ -49,8 +49,12 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
     async def GetUpload(self, request: pb.GetUploadRequest, context: Context) -> pb.GetUploadResponse:
         upload, files = await self._control.run(self._uploads.get, convert.upload_id(request.name))
         left = [file for file in files if file.path > request.after_path]
+        shown, size = 0, 0
+        while shown < min(len(left), UPLOAD_FILES) and size < 2 * BATCH_BYTES:
+            size += _MANIFEST_FILE_BYTES + len(left[shown].path.encode())
+            shown += 1
         return pb.GetUploadResponse(
-            upload=convert.upload_to(upload, left[:UPLOAD_FILES]), more_files=len(left) > UPLOAD_FILES
+            upload=convert.upload_to(upload, left[:shown]), more_files=len(left) > shown
         )
 
     async def AbortUpload(self, request: pb.AbortUploadRequest, context: Context) -> pb.AbortUploadResponse:

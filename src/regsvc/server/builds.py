@@ -102,6 +102,8 @@ class BuildServicer(build_pb2_grpc.BuildServiceServicer):
                 for message in _log_messages(page):
                     yield message
                 moved, seq = page.seq > seq, page.seq
+                if moved and not page.lines:
+                    yield pb.ReadLogResponse(seq=seq)
                 if page.ended or (not request.follow and not moved):
                     return
                 if not moved and not await changes.wait(self._heartbeat):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from regsvc.errors import Unavailable
 
@@ -50,7 +50,7 @@ class Hub:
 
     def publish(self, topics: frozenset[str]) -> None:
         """From any thread: these topics have changed."""
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):  # the loop has closed: nobody is left to wake
             self._loop.call_soon_threadsafe(self._wake, topics)
 
     @contextmanager

@@ -23,6 +23,8 @@ log = logging.getLogger("regsvc.server")
 access = logging.getLogger("regsvc.access")
 
 Handler = Any
+_LONGEST = 400
+"""Characters of a message, or of one value in the metadata, of an error."""
 _RESOURCES = ("name", "parent", "build", "upload", "version")
 """Request fields that name what a call is about, best first."""
 
@@ -80,10 +82,16 @@ class AccessLogInterceptor(grpc.aio.ServerInterceptor):
 
 def status_of(error: RegsvcError) -> status_pb2.Status:
     """The wire form of an error."""
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=error.metadata)
+    metadata = {key: _short(value) for key, value in error.metadata.items()}
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=metadata)
     detail = any_pb2.Any()
     detail.Pack(info)
-    return status_pb2.Status(code=error.code, message=error.message, details=[detail])
+    return status_pb2.Status(code=error.code, message=_short(error.message), details=[detail])
+
+
+def _short(text: str) -> str:
+    """All of an error travels in the trailers, which clients bound to 8 KiB."""
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
 
 
 def _guard_unary(behavior: Handler) -> Handler:

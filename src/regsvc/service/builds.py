@@ -15,7 +15,16 @@ from regsvc.catalog.records import Metadata
 from regsvc.catalog.requests import Request
 from regsvc.errors import BuildEnded, InvalidArgument, OutOfRange, ResourceExhausted
 from regsvc.refs import BuildName, ModelName, VersionRef
-from regsvc.service.checks import check_finite, check_key, check_metadata, check_step_name, check_text
+from regsvc.service.checks import (
+    check_finite,
+    check_key,
+    check_metadata,
+    check_record_size,
+    check_step_name,
+    check_text,
+    check_time,
+    record_size,
+)
 from regsvc.service.limits import Limits
 from regsvc.service.paging import Page, Pager, PageRequest
 
@@ -86,7 +95,12 @@ class Builds:
             )
 
         return self._pager.page(
-            request, f"builds:{model}", sys.maxsize, fetch, lambda view: view.build.name.number
+            request,
+            f"builds:{model}",
+            sys.maxsize,
+            fetch,
+            lambda view: view.build.name.number,
+            lambda view: record_size(view.metadata),
         )
 
     def heartbeat(self, name: BuildName) -> tuple[bool, int]:
@@ -97,15 +111,15 @@ class Builds:
         """Begin a step. Errors as StartStep documents."""
         check_step_name(step)
 
-        def start(tx: Transaction, build: Build) -> Step:
+        def start(tx: Transaction) -> Step:
             known = requests.replay(tx, request)
             if known is not None:
-                return builds.find_step(tx, build, int(known))
-            started = builds.start_step(tx, build, step)
+                return builds.find_step(tx, builds.find(tx, name), int(known))
+            started = builds.start_step(tx, self._publisher(tx, name), step)
             requests.remember(tx, request, str(started.number))
             return started
 
-        return self._publish(name, start)
+        return self._catalog.write(start)
 
     def finish_step(self, name: BuildName, number: int, state: StepState, reason: str) -> Step:
         """End a step. Errors as FinishStep documents."""
@@ -121,6 +135,7 @@ class Builds:
             # Counted afterwards, when replaced keys have fallen together; an error undoes it all.
             self._check_count(tx, "build_params", build)
             self._check_count(tx, "build_tags", build)
+            check_record_size(builds.metadata(tx, build), self._limits)
 
         self._publish(name, log)
 
@@ -133,15 +148,19 @@ class Builds:
             )
         for point in points:
             check_key(point.key, self._limits)
+            check_time(point.at, f"a point of '{point.key}'")
         check_finite((point.key, point.value) for point in points)
 
-        def log(tx: Transaction, build: Build) -> None:
-            if points and requests.replay(tx, request) is None:
+        def log(tx: Transaction) -> None:
+            if requests.replay(tx, request) is not None:
+                return
+            build = self._publisher(tx, name)
+            if points:
                 metrics.append(tx, build, points)
                 self._check_count(tx, "metric_series", build)
-                requests.remember(tx, request, "")
+            requests.remember(tx, request, "")
 
-        self._publish(name, log)
+        self._catalog.write(log)
 
     def cancel(self, name: BuildName) -> BuildView:
         """Ask the publisher to stop. Raises `NotFound`, `BuildEnded`."""
@@ -190,14 +209,14 @@ class Builds:
         self._catalog.write(mark)
 
     def _publish(self, name: BuildName, change: Callable[[Transaction, Build], T]) -> T:
-        """Do something as the publisher of a running build, which keeps it alive."""
+        """Do something as the publisher of a running build."""
+        return self._catalog.write(lambda tx: change(tx, self._publisher(tx, name)))
 
-        def publish(tx: Transaction) -> T:
-            build = builds.find_running(tx, name)
-            builds.renew(tx, build, self._limits.build_lease_us)
-            return change(tx, build)
-
-        return self._catalog.write(publish)
+    def _publisher(self, tx: Transaction, name: BuildName) -> Build:
+        """The running build, which its publisher has just kept alive. Raises `NotFound`, `BuildEnded`."""
+        build = builds.find_running(tx, name)
+        builds.renew(tx, build, self._limits.build_lease_us)
+        return build
 
     def _lease_end(self, tx: Transaction) -> int:
         return tx.now + self._limits.build_lease_us
@@ -217,13 +236,11 @@ class Builds:
             )
         # Two full messages of points hold at least one whole revision, so a cut there always gets on.
         points, cut = metrics.after(db, build.id, after, 2 * self._limits.max_metric_points)
-        if cut is not None:
-            return BuildChanges(cut, None, (), points, build.log_seq, complete=False, ended=build.ended)
+        # Snapshots of the present: sent with each stretch of points, so that none is passed over.
         view = _view(db, build) if build.changed_revision > after or points else None
         steps = builds.steps(db, build.id, after)
-        return BuildChanges(
-            build.revision, view, steps, points, build.log_seq, complete=True, ended=build.ended
-        )
+        seq = build.revision if cut is None else cut
+        return BuildChanges(seq, view, steps, points, build.log_seq, complete=cut is None, ended=build.ended)
 
 
 def _view(db: Reader, build: Build, *, with_steps: bool = False) -> BuildView:

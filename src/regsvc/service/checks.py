@@ -13,6 +13,8 @@ from regsvc.service.limits import Limits
 MAX_STEP_NAME = 100
 """Bytes of a step's name."""
 MAX_REQUEST_ID = 64
+LAST_AT = 253_402_300_799_999_999
+"""The last microsecond of the year 9999, the end of google.protobuf.Timestamp."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
@@ -34,6 +36,31 @@ def check_metadata(data: Metadata, limits: Limits) -> None:
         if isinstance(number, float) and not math.isfinite(number):
             raise InvalidArgument(f"param '{key}' is {number}; record it as text", key=key)
     check_finite(data.metrics.items())
+    check_record_size(data, limits)
+
+
+def record_size(data: Metadata) -> int:
+    """Bytes that a record takes in a message, about."""
+    entries: list[tuple[str, object]] = [*data.params.items(), *data.tags.items(), *data.metrics.items()]
+    return len(data.description) + sum(
+        24 + len(key.encode()) + (len(value.encode()) if isinstance(value, str) else 8)
+        for key, value in entries
+    )
+
+
+def check_record_size(data: Metadata, limits: Limits) -> None:
+    """Raises `ResourceExhausted`: a record must fit one message."""
+    size = record_size(data)
+    if size > limits.max_record_bytes:
+        raise ResourceExhausted(
+            f"a record of {size} bytes, at most {limits.max_record_bytes}", limit=limits.max_record_bytes
+        )
+
+
+def check_time(at: int, what: str) -> None:
+    """Raises `InvalidArgument` outside of what google.protobuf.Timestamp can say from 1970 on."""
+    if not 0 <= at <= LAST_AT:
+        raise InvalidArgument(f"{what} has a time outside 1970 to 9999")
 
 
 def check_finite(metrics: Iterable[tuple[str, float]]) -> None:

@@ -29,6 +29,7 @@ from regsvc.errors import (
     PathInvalid,
     ResourceExhausted,
     Superseded,
+    Unavailable,
 )
 from regsvc.service.drafts import EMPTY_DIGEST, Draft, Pieces
 from regsvc.service.limits import Limits
@@ -149,7 +150,7 @@ class UploadSession:
     def write(self, draft: Draft, offset: int, data: bytes, stream: WritingStream) -> None:
         """Take raw bytes at an offset; what overlaps is skipped. Raises `OffsetGap`, `Superseded`."""
         with self.lock:
-            _check_owner(draft, stream)
+            self._check_current(draft, stream)
             if draft.complete:
                 if offset + len(data) > draft.pieces.size:
                     raise _gap(draft)
@@ -166,7 +167,7 @@ class UploadSession:
     def finish_file(self, draft: Draft, end: int, digest: bytes | None, stream: WritingStream) -> None:
         """The file ends at offset `end`. Raises `OffsetGap`, `DigestMismatch`, `Superseded`."""
         with self.lock:
-            _check_owner(draft, stream)
+            self._check_current(draft, stream)
             if not draft.complete:
                 if end != draft.received:
                     raise _gap(draft)
@@ -252,6 +253,13 @@ class UploadSession:
             draft.owner = stream
         stream.paths.add(path)
         return draft
+
+    def _check_current(self, draft: Draft, stream: WritingStream) -> None:
+        if self.drafts.get(draft.path) is not draft:
+            # The session was dropped after an error of the disk, and this stream still held its file.
+            raise Unavailable(f"'{draft.path}' was set back; resume from its committed size", path=draft.path)
+        if draft.owner is not stream:
+            raise Superseded(f"a newer stream writes '{draft.path}'", path=draft.path)
 
     def _replay(self, draft: Draft, size: int | None) -> None:
         """Feed what the store has of the file to a new cutter, as if the client sent it again."""
@@ -371,11 +379,6 @@ def _decode(frame: IncomingFrame) -> bytes:
         return codec.decode(frame.codec, frame.payload, frame.raw_size)
     except FrameError as error:
         raise FrameInvalid(f"bad frame: {error}", digest=frame.digest.hex()) from error
-
-
-def _check_owner(draft: Draft, stream: WritingStream) -> None:
-    if draft.owner is not stream:
-        raise Superseded(f"a newer stream writes '{draft.path}'", path=draft.path)
 
 
 def _check_same(draft: Draft, part: RecipePart) -> None:

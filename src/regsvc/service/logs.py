@@ -26,7 +26,7 @@ from regsvc.errors import (
     Superseded,
 )
 from regsvc.refs import BuildName
-from regsvc.service.checks import check_step_name
+from regsvc.service.checks import check_step_name, check_time
 from regsvc.service.drafts import Pieces
 from regsvc.service.limits import Limits
 from regsvc.service.loglines import LogLine, from_json_lines, to_json_lines
@@ -36,8 +36,6 @@ from regsvc.store import PackStore
 
 BATCHES = 16
 """Batches that are read at once: at most 16 messages' worth of lines in memory."""
-LAST_AT = 253_402_300_799_999_999
-"""The last microsecond of the year 9999, the end of google.protobuf.Timestamp."""
 
 
 @dataclass(frozen=True)
@@ -117,15 +115,15 @@ class Logs:
 
         def fetch(db: Reader) -> tuple[Build, list[LogBatch], int | None]:
             build = builds.find(db, name)
+            if after_seq > build.log_seq:
+                raise OutOfRange(
+                    f"the log of {name} ends at {build.log_seq}", build=name.wire, log_seq=build.log_seq
+                )
             found = logs.batches(db, build.id, after_seq, BATCHES)
             file = chunks.find_file(db, build.log_digest) if build.log_digest else None
             return build, found, None if file is None else file[0]
 
         build, batches, file_id = self._catalog.read(fetch)
-        if after_seq > build.log_seq:
-            raise OutOfRange(
-                f"the log of {name} ends at {build.log_seq}", build=name.wire, log_seq=build.log_seq
-            )
         lines = [line for batch in batches for line in self._lines(batch, file_id) if line.seq > after_seq]
         seq = lines[-1].seq if lines else after_seq
         if step:
@@ -152,8 +150,7 @@ class Logs:
                     seq=line.seq,
                     limit=self._limits.max_log_line_bytes,
                 )
-            if not 0 <= line.at <= LAST_AT:
-                raise InvalidArgument(f"log line {line.seq} has a time outside 1970 to 9999", seq=line.seq)
+            check_time(line.at, f"log line {line.seq}")
             check_step_name(line.step, optional=True)
             size += len(line.text)
         if size > self._limits.max_log_batch_bytes:

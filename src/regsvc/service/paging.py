@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 DEFAULT_SIZE = 100
 MAX_SIZE = 1000
+PAGE_BYTES = 2 << 20
+"""A page ends early when it is about this large: gRPC's own default refuses messages over 4 MiB."""
 _SEAL = 8
 """Bytes of the keyed hash that binds a token to its request."""
 
@@ -51,17 +53,24 @@ class Pager:
         first: Any,
         fetch: Callable[[Any, int], list[T]],
         key: Callable[[T], Any],
+        weigh: Callable[[T], int],
     ) -> Page[T]:
         """Fetch a page: `fetch(position, limit)` from the token's position, or from `first`.
 
-        `scope` names the list; a token of another list is refused with `PageTokenInvalid`.
+        `scope` names the list; a token of another list is refused with `PageTokenInvalid`. `weigh` tells about
+        how many bytes an item takes in the answer.
         """
         size = _size(request.size)
         position = self._open(request.token, scope) if request.token else first
-        items = fetch(position, size + 1)
-        more = len(items) > size
-        items = items[:size]
-        return Page(items, self._make(key(items[-1]), scope) if more else "")
+        found = fetch(position, size + 1)
+        items: list[T] = []
+        weight = 0
+        for item in found[:size]:
+            weight += weigh(item)
+            if items and weight > PAGE_BYTES:
+                break
+            items.append(item)
+        return Page(items, self._make(key(items[-1]), scope) if len(found) > len(items) else "")
 
     def _make(self, position: Any, scope: str) -> str:
         body = json.dumps(position, ensure_ascii=False).encode()

@@ -19,6 +19,10 @@ from regsvc.store import DamagedRecord, Kind, PackNotFound, PackStore, Record
 
 BATCH_BYTES = 1 << 20
 """Bulk bytes of one message: smaller ones cost a call each, larger ones memory."""
+FRAME_BYTES = 50
+"""What describes a frame in a message, about."""
+REFS = 8192
+"""Chunks of one file in one part of a manifest: about 350 KiB."""
 WINDOW = 64
 """Chunks of a file that are looked up at once."""
 FILES = 500
@@ -117,11 +121,11 @@ class VersionReader:
         for window in self._windows(version_id, ranges):
             for chunk, payload in self._chunks.payloads([piece.chunk for piece in window]):
                 frame = self._frame(chunk, payload, accept)
-                if batch and size + len(frame.payload) > BATCH_BYTES:
+                if batch and size + len(frame.payload) + FRAME_BYTES > BATCH_BYTES:
                     yield batch
                     batch, size = [], 0
                 batch.append(frame)
-                size += len(frame.payload)
+                size += len(frame.payload) + FRAME_BYTES
         if batch:
             yield batch
 
@@ -162,7 +166,9 @@ class VersionReader:
             known = self._catalog.read(lambda db, ids=small: chunks.of_files(db, ids))  # type: ignore[misc]
             for file in files:
                 if file.file_id in known:
-                    yield ManifestPart(file, [_ref(piece) for piece in known[file.file_id]])
+                    found = [_ref(piece) for piece in known[file.file_id]]
+                    for start in range(0, len(found) or 1, REFS):
+                        yield ManifestPart(file, found[start : start + REFS])
                 else:
                     for window in self._file_windows(file.file_id, 0, file.size):
                         yield ManifestPart(file, [_ref(piece) for piece in window])

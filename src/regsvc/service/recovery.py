@@ -9,7 +9,7 @@ from regsvc.catalog import builds, chunks, uploads
 from regsvc.catalog.chunks import PackFacts
 from regsvc.catalog.database import Catalog, Transaction
 from regsvc.service.limits import Limits
-from regsvc.store import DamagedPack, Kind, PackStore, Record
+from regsvc.store import DamagedPack, Kind, PackStore, Record, UnsupportedPack
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def recover(catalog: Catalog, store: PackStore, limits: Limits) -> None:
 def _adopt(catalog: Catalog, store: PackStore, pack_id: str) -> None:
     try:
         records = store.index(pack_id)
-    except DamagedPack:
+    except (DamagedPack, UnsupportedPack, OSError):
         log.warning("a pack cannot be read and was left alone", extra={"pack": pack_id})
         return
     pack = PackFacts(pack_id, store.path(pack_id).stat().st_size, len(records), _chunk_rows(records))

@@ -13,9 +13,12 @@ from regsvc.catalog.requests import Request
 from regsvc.catalog.versions import Version
 from regsvc.errors import InvalidArgument
 from regsvc.refs import AliasName, ModelName, VersionRef
-from regsvc.service.checks import check_text
+from regsvc.service.checks import check_text, record_size
 from regsvc.service.limits import Limits
 from regsvc.service.paging import Page, Pager, PageRequest
+
+_ALIAS_BYTES = 500
+"""An alias in a message, at the most: three names of up to 160 bytes."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,10 @@ class Registry:
         def key(view: ModelView) -> list[str]:
             return [view.model.name.namespace, view.model.name.model]
 
-        return self._pager.page(request, f"models:{namespace}", ["", ""], fetch, key)
+        def weigh(view: ModelView) -> int:
+            return len(view.model.description) + _ALIAS_BYTES * len(view.aliases)
+
+        return self._pager.page(request, f"models:{namespace}", ["", ""], fetch, key, weigh)
 
     def version(self, ref: VersionRef) -> Version:
         """Raises `NotFound`."""
@@ -76,7 +82,12 @@ class Registry:
             return self._catalog.read(lambda db: versions.page(db, model_id, before, limit))
 
         return self._pager.page(
-            request, f"versions:{name}", sys.maxsize, fetch, lambda version: version.number
+            request,
+            f"versions:{name}",
+            sys.maxsize,
+            fetch,
+            lambda version: version.number,
+            lambda version: record_size(version.metadata),
         )
 
     def set_alias(
@@ -108,7 +119,9 @@ class Registry:
         def fetch(before: int, limit: int) -> list[AliasChange]:
             return self._catalog.read(lambda db: aliases.history(db, alias, before, limit))
 
-        return self._pager.page(request, f"alias:{name}", sys.maxsize, fetch, lambda change: change.id)
+        return self._pager.page(
+            request, f"alias:{name}", sys.maxsize, fetch, lambda change: change.id, lambda _: _ALIAS_BYTES
+        )
 
 
 def _view(db: Reader, model: Model) -> ModelView:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from regsvc.catalog import aliases, builds, chunks, events, models, requests, uploads, versions
 from regsvc.catalog.chunks import PackFacts
-from regsvc.catalog.database import Catalog, Transaction, now_us
+from regsvc.catalog.database import Catalog, Reader, Transaction, now_us
 from regsvc.catalog.records import Metadata
 from regsvc.catalog.requests import Request
 from regsvc.catalog.uploads import Upload, UploadState
@@ -153,7 +153,8 @@ class Uploads:
     def find_missing(self, upload_id: str, digests: Sequence[bytes]) -> list[int]:
         """Positions of the chunks that the server lacks; the others are pinned."""
         if len(digests) > self._limits.max_find_missing:
-            raise InvalidArgument(f"more than {self._limits.max_find_missing} digests", limit=len(digests))
+            limit = self._limits.max_find_missing
+            raise InvalidArgument(f"{len(digests)} digests, at most {limit}", limit=limit)
         if any(len(digest) != 32 for digest in digests):
             raise InvalidArgument("a chunk digest has 32 bytes")
         return self.session(upload_id).missing(digests)
@@ -173,10 +174,10 @@ class Uploads:
 
     def commit(self, upload_id: str, commit: Commit, request: Request) -> Version:
         """Make the version. Errors as CommitUpload documents; a committed upload gives its version again."""
-        upload = self._catalog.read(lambda db: uploads.find(db, upload_id))
-        if upload.version is not None:
-            committed = VersionRef(upload.model, number=upload.version)
-            return self._catalog.read(lambda db: versions.find(db, committed))
+        try:
+            return self._committed(upload_id)
+        except UploadClosed:
+            pass
         check_metadata(commit.metadata, self._limits)
         if len(commit.aliases) > self._limits.max_aliases_per_commit:
             raise ResourceExhausted(
@@ -186,12 +187,25 @@ class Uploads:
         for alias in commit.aliases:
             check_alias(alias)
         session = self.session(upload_id)
-        with session.lock:
-            if session.closed:
-                raise UploadClosed(f"upload {upload_id} is closed", upload=f"uploads/{upload_id}")
-            version = self._commit(session, commit, request)
+        try:
+            with session.lock:
+                version = self._commit(session, commit, request)
+        except UploadClosed:
+            # Two commits at once: the other one won, and its version is the answer to both.
+            version = self._committed(upload_id)
         self._drop(upload_id)
         return version
+
+    def _committed(self, upload_id: str) -> Version:
+        """The version that an upload became. Raises `NotFound`, `UploadClosed` when it became none."""
+
+        def find(db: Reader) -> Version:
+            upload = uploads.find(db, upload_id)
+            if upload.version is None:
+                raise UploadClosed(f"upload {upload_id} is closed: {upload.state.name}", upload=upload.name)
+            return versions.find(db, VersionRef(upload.model, number=upload.version))
+
+        return self._catalog.read(find)
 
     def expire(self) -> None:
         """Close uploads whose lease has lapsed."""
@@ -222,14 +236,15 @@ class Uploads:
             manifest.check_tree(entry.path for entry in entries)
         except manifest.PathError as error:
             raise PathInvalid(str(error)) from error
-        text = manifest.text(entries)
         digest = manifest.version_digest(entries)
         if commit.digest is not None and commit.digest != digest:
             raise DigestMismatch(
                 "the upload does not have the version digest that was named", digest=digest.hex()
             )
         _note_recipes(session)
-        session.packer.add_note(Kind.MANIFEST, digest, text)
+        same = VersionRef(session.upload.model, digest=digest.hex())
+        if not self._catalog.read(lambda db: versions.exists(db, same)):
+            session.packer.add_note(Kind.MANIFEST, digest, manifest.text(entries))
         with self._failing(session.upload.id):
             packs = session.packer.flush()
 

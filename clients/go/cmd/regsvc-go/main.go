@@ -69,7 +69,10 @@ func run(ctx context.Context, args []string) error {
 	flags := newFlags("regsvc-go")
 	flags.StringVar(&s.server, "server", s.server, "")
 	flags.DurationVar(&s.patience, "patience", time.Minute, "")
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		fmt.Print(usage)
+		return nil
+	} else if err != nil {
 		return usageError(err.Error())
 	}
 	if flags.NArg() == 0 {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -68,7 +69,7 @@ func events(ctx context.Context, s settings, args []string) error {
 			Kind       string            `json:"kind"`
 			Resource   string            `json:"resource"`
 			Attributes map[string]string `json:"attributes"`
-		}{event.GetSeq(), event.GetTime().AsTime(), event.GetKind(), event.GetResource(), event.GetAttributes()}); err != nil {
+		}{event.GetSeq(), event.GetTime().AsTime(), event.GetKind(), event.GetResource(), maps.Collect(maps.All(event.GetAttributes()))}); err != nil {
 			return err
 		}
 		if shown++; shown == *limit {

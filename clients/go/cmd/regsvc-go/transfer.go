@@ -40,7 +40,7 @@ func push(ctx context.Context, s settings, args []string) error {
 		Bytes     uint64   `json:"bytes"`
 		BytesSent uint64   `json:"bytes_sent"`
 		Aliases   []string `json:"aliases"`
-	}{name.String(), version.GetNumber(), version.GetDigest(), version.GetFileCount(), version.GetSize(), pushed.BytesSent, version.GetAliases()})
+	}{name.String(), version.GetNumber(), version.GetDigest(), version.GetFileCount(), version.GetSize(), pushed.BytesSent, append([]string{}, version.GetAliases()...)})
 }
 
 func pull(ctx context.Context, s settings, args []string) error {

@@ -1,0 +1,1 @@
+"""`make demo`: what regsvc does with a real model, each claim checked."""

@@ -1,0 +1,270 @@
+"""What regsvc does, with a real model and real processes; exit status 0 only if every claim held."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+import regsvc
+from demo.digests import files, identical, manifest_digest
+from demo.evaluate import scores, summary
+from demo.minilm import Encoder, tune_layer
+from demo.processes import ROOT, CommandFailed, Regsvc, finished, server
+
+MODEL = "demo/minilm"
+STEPS = ("fetch", "evaluate", "package", "publish")
+CHANGED_LAYER = 5
+CACHE = ROOT / ".cache/demo"
+
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+
+
+class DoesNotHold(AssertionError):
+    """A claim of the demo failed."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the closing table."""
+
+    what: str
+    bytes: int
+    moved: int
+    chunks: str
+    seconds: float
+
+
+@dataclass
+class Story:
+    """What the parts of the demo hand to each other."""
+
+    command: Regsvc
+    work: Path
+    rows: list[Row] = field(default_factory=list)
+    delays: list[float] = field(default_factory=list)
+    """Seconds from a line's time stamp to its arrival at the follower."""
+
+
+def main() -> None:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="regsvc-demo-") as folder:
+        work = Path(folder)
+        heading("A server on an empty data directory")
+        with server(work / "registry") as endpoint:
+            say(f"regsvc listening on {endpoint}")
+            story = Story(Regsvc(endpoint, lambda line: say(line, "bold")), work)
+            source = live_build(story, endpoint)
+            again(story, source)
+            tuned = variant(story, source)
+            deploy(story, source, tuned)
+            report(story, work / "registry")
+        holds("no process of the demo is left", not children())
+    say(f"Everything held, in {time.monotonic() - began:.0f} s.", "bold green")
+
+
+def live_build(story: Story, endpoint: str) -> Path:
+    """A build in one process, followed from another."""
+    heading(
+        "A build that fetches, evaluates, packages and publishes a real model, followed from a second process"
+    )
+    printed = story.work / "printed.txt"
+    steps = [sys.executable, "-m", "demo.steps", str(CACHE), str(story.work)]
+    with story.command.started("build", "run", MODEL, "--", *steps, output=printed) as runner:
+        name = first_build(endpoint, runner)
+        with story.command.started("logs", "-f", name, "--json") as follower:
+            lines = list(followed(story, follower))
+            finished(follower, "logs -f")
+        finished(runner, "build run")
+
+    texts = printed.read_text().splitlines()
+    holds("the follower has what the build printed, line by line", [line["text"] for line in lines] == texts)
+    holds("its lines are numbered 1 to n", [line["seq"] for line in lines] == [*range(1, len(texts) + 1)])
+    build = story.command.json("build", "show", name)
+    ended = [(step["name"], step["state"]) for step in build["steps"]]
+    holds("every step succeeded", ended == [(step, "SUCCEEDED") for step in STEPS])
+
+    source = story.work / "minilm"
+    version = story.command.json("show", f"{MODEL}@candidate")
+    holds("its version knows the build", version["build"] == name)
+    holds("its metrics are the build's last ones", close(version["metrics"], metrics_of(source)))
+    holds("its digest is what b3sum would print", version["digest"] == manifest_digest(source))
+    published = next(step for step in build["steps"] if step["name"] == "publish")
+    story.rows.append(
+        Row("publish from the build", version["bytes"], version["stored_bytes"], "", seconds_of(published))
+    )
+    return source
+
+
+def first_build(endpoint: str, runner: Any) -> str:
+    """The name of the build, from the registry's own events: it exists once its event does."""
+    with regsvc.connect(endpoint) as client:
+        for event in client.watch(after=0):
+            if event.kind == "build.created":
+                return event.reference
+            if runner.poll() is not None:
+                break
+    raise CommandFailed("the build did not begin")
+
+
+def followed(story: Story, follower: Any) -> Iterator[dict[str, Any]]:
+    """Lines as they reach the second process, shown with its prefix."""
+    for raw in follower.stdout:
+        now = datetime.now(UTC)
+        line = json.loads(raw)
+        story.delays.append((now - datetime.fromisoformat(line["time"])).total_seconds())
+        console.print(Text(f"  logs -f │ {line['seq']:>3} {line['step']:>8} │ ", "cyan") + Text(line["text"]))
+        yield line
+
+
+def again(story: Story, source: Path) -> None:
+    heading("The same folder again: nothing to send")
+    before = disk(story.work / "registry/packs")
+    pushed = push(story, "push again", source)
+    holds("no chunk was sent", pushed["chunks_sent"] == 0 and pushed["bytes_sent"] == 0)
+    holds("the store did not grow by a copy", disk(story.work / "registry/packs") - before < 100_000)
+
+
+def variant(story: Story, source: Path) -> Path:
+    """A fine-tuned variant costs what changed."""
+    heading(f"A variant with the tensors of layer {CHANGED_LAYER} changed, saved by safetensors")
+    tuned = story.work / "tuned"
+    changed = tune_layer(source, tuned, CHANGED_LAYER)
+    measured = metrics_of(tuned)
+    say(
+        f"{changed:,} bytes of tensors changed; "
+        + " ".join(f"{key} {value:.3f}" for key, value in measured.items())
+    )
+    options = [word for key, value in measured.items() for word in ("--metric", f"{key}={value!r}")]
+    pushed = push(story, "push the variant", tuned, *options, "--param", f"tuned_layer={CHANGED_LAYER}")
+    holds("it sent no more than the changed tensors", 0 < pushed["bytes_sent"] <= 1.1 * changed)
+    holds("its digest is what b3sum would print", pushed["digest"] == manifest_digest(tuned))
+    return tuned
+
+
+def deploy(story: Story, source: Path, tuned: Path) -> None:
+    """Move prod, pull by alias, roll back, pull again."""
+    target = story.work / "serving"
+    original = story.command.json("show", f"{MODEL}:1")["reference"]
+    variant_reference = story.command.json("show", MODEL)["reference"]
+
+    heading("prod moves to the variant; a pull by alias brings exactly that")
+    story.command.json("alias", "set", original, "prod")
+    story.command.json("alias", "set", variant_reference, "prod")
+    pull(story, "pull @prod", target, tuned)
+
+    heading("prod rolls back to what its history says it was")
+    history = story.command.json("alias", "history", f"{MODEL}@prod")
+    previous = history[0]["previous"]
+    holds("the version before is the first one", previous == original)
+    story.command.json("alias", "set", previous, "prod")
+    pull(story, "pull @prod again", target, source)
+    elsewhere = story.work / "elsewhere"
+    pull(story, "pull to an empty folder", elsewhere, source)
+
+
+def push(story: Story, what: str, folder: Path, *options: str) -> dict[str, Any]:
+    pushed: dict[str, Any] = story.command.json("push", str(folder), MODEL, *options)
+    seconds = pushed["seconds"]
+    chunks = f"{pushed['chunks_sent']} of {pushed['chunks']}"
+    story.rows.append(Row(what, pushed["bytes"], pushed["bytes_sent"], chunks, seconds))
+    return pushed
+
+
+def pull(story: Story, what: str, target: Path, expected: Path) -> None:
+    pulled = story.command.json("pull", f"{MODEL}@prod", str(target))
+    story.rows.append(Row(what, pulled["bytes"], pulled["bytes_received"], "", pulled["seconds"]))
+    holds("the pulled folder is byte for byte the one that was pushed", identical(target, expected))
+    holds(
+        "its digest, computed without regsvc, is the version's", manifest_digest(target) == pulled["digest"]
+    )
+
+
+def report(story: Story, data: Path) -> None:
+    heading("Sizes, ratios, rates")
+    table = Table(box=None, pad_edge=False)
+    for title in ("WHAT", "MODEL", "SENT OR RECEIVED", "RATIO", "CHUNKS SENT", "SECONDS", "MODEL MB/s"):
+        table.add_column(title, justify="left" if title == "WHAT" else "right")
+    for row in story.rows:
+        table.add_row(
+            row.what,
+            megabytes(row.bytes),
+            megabytes(row.moved),
+            f"{row.moved / row.bytes:.1%}",
+            row.chunks,
+            f"{row.seconds:.2f}",
+            f"{row.bytes / row.seconds / 1e6:,.0f}",
+        )
+    console.print(table)
+    versions = [story.command.json("show", f"{MODEL}:{number}") for number in (1, 2, 3)]
+    raw, stored = sum(version["bytes"] for version in versions), disk(data)
+    say(f"{len(versions)} versions of {megabytes(raw)} take {megabytes(stored)} on disk: {stored / raw:.1%}")
+    weights = versions[0]["stored_bytes"] / versions[0]["bytes"]
+    holds("FP32 weights are stored in at most 85 % of their size", weights <= 0.85)
+    delays = sorted(story.delays)
+    middle, slowest = delays[len(delays) // 2], delays[-1]
+    say(
+        f"log lines reached the follower after {middle * 1000:.0f} ms (median), {slowest * 1000:.0f} ms (slowest)"
+    )
+
+
+def metrics_of(folder: Path) -> dict[str, float]:
+    return summary(list(scores(Encoder(folder))))
+
+
+def close(one: dict[str, float], other: dict[str, float]) -> bool:
+    """Equal but for the order in which a BLAS adds up."""
+    return one.keys() == other.keys() and all(abs(one[key] - other[key]) < 1e-4 for key in one)
+
+
+def children() -> list[str]:
+    """Processes that this one has started and that have not ended, where the system tells."""
+    found = Path("/proc/self/task").glob("*/children")
+    return [child for file in found for child in file.read_text().split()]
+
+
+def seconds_of(step: dict[str, Any]) -> float:
+    return (datetime.fromisoformat(step["ended"]) - datetime.fromisoformat(step["started"])).total_seconds()
+
+
+def disk(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    return sum(os.stat(path).st_size for path in files(folder).values())
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
+
+
+def heading(text: str) -> None:
+    console.print()
+    console.print(Text(f"== {text}", "bold"))
+
+
+def say(text: str, style: str = "") -> None:
+    console.print(Text(text, style))
+
+
+def holds(claim: str, true: bool) -> None:
+    console.print(Text("  ok  " if true else "  NO  ", "green" if true else "red") + Text(claim))
+    if not true:
+        raise DoesNotHold(claim)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (DoesNotHold, CommandFailed) as error:
+        console.print(Text(f"demo: {error}", "bold red"))
+        sys.exit(1)

@@ -1,0 +1,207 @@
+"""`regsvc ls`, `show`, `files` and `alias`: looking at the registry, and moving aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from regsvc import refs
+from regsvc.cli.output import (
+    connect_from_context,
+    console,
+    emit_json,
+    human_size,
+    human_time,
+    json_option,
+    json_time,
+)
+from regsvc.client.records import File, Model, Version
+
+
+@click.command()
+@click.argument("model", required=False)
+@json_option
+@click.pass_context
+def ls(ctx: click.Context, model: str | None, as_json: bool) -> None:
+    """List all models; with [NAMESPACE/]MODEL its versions, newest first."""
+    client = connect_from_context(ctx)
+    if model is None:
+        _list_models(list(client.models()), as_json)
+    else:
+        _list_versions(list(client.versions(model)), as_json)
+
+
+@click.command()
+@click.argument("ref")
+@json_option
+@click.pass_context
+def show(ctx: click.Context, ref: str, as_json: bool) -> None:
+    """Show one version: digest, params, metrics, tags, aliases, files and the build that made it."""
+    client = connect_from_context(ctx, refs.parse_reference(ref).server)
+    version = client.version(ref)
+    listed = list(client.files(version.reference))  # an alias may move in between
+    if as_json:
+        emit_json({**version_document(version), "files": [_file_document(file) for file in listed]})
+        return
+    _print_version(version)
+    console().print()
+    _print_files(listed)
+
+
+@click.command()
+@click.argument("ref")
+@json_option
+@click.pass_context
+def files(ctx: click.Context, ref: str, as_json: bool) -> None:
+    """List the files of a version: digest, size and path, as `b3sum` names them."""
+    listed = list(connect_from_context(ctx, refs.parse_reference(ref).server).files(ref))
+    if as_json:
+        emit_json([_file_document(file) for file in listed])
+    else:
+        _print_files(listed)
+
+
+@click.group()
+def alias() -> None:
+    """Set aliases and see their history."""
+
+
+@alias.command("set")
+@click.argument("ref")
+@click.argument("alias_name", metavar="ALIAS")
+@json_option
+@click.pass_context
+def set_(ctx: click.Context, ref: str, alias_name: str, as_json: bool) -> None:
+    """Point ALIAS of REF's model at REF."""
+    moved = connect_from_context(ctx, refs.parse_reference(ref).server).set_alias(ref, alias_name)
+    if as_json:
+        document = {"alias": moved.alias, "reference": moved.reference, "updated": json_time(moved.updated)}
+        emit_json(document)
+    else:
+        console().print(f"{escape(moved.alias)} -> {escape(moved.reference)}")
+
+
+@alias.command("history")
+@click.argument("name", metavar="[NAMESPACE/]MODEL@ALIAS")
+@json_option
+@click.pass_context
+def history(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Print everything that an alias ever named, newest first."""
+    changes = list(connect_from_context(ctx).alias_history(name))
+    if as_json:
+        emit_json(
+            [
+                {"reference": each.reference, "previous": each.previous, "time": json_time(each.time)}
+                for each in changes
+            ]
+        )
+        return
+    table = _table("TIME", "VERSION", "BEFORE")
+    for each in changes:
+        table.add_row(human_time(each.time), escape(each.reference), escape(each.previous or "-"))
+    console().print(table)
+
+
+def version_document(version: Version) -> dict[str, Any]:
+    """The JSON form of a version, without its list of files."""
+    return {
+        "reference": version.reference,
+        "model": version.name,
+        "version": version.number,
+        "digest": version.digest,
+        "created": json_time(version.created),
+        "description": version.description,
+        "params": dict(version.params),
+        "metrics": dict(version.metrics),
+        "tags": dict(version.tags),
+        "aliases": list(version.aliases),
+        "build": version.build,
+        "log_digest": version.log_digest,
+        "file_count": version.files,
+        "bytes": version.bytes,
+        "stored_bytes": version.stored_bytes,
+    }
+
+
+def _file_document(file: File) -> dict[str, Any]:
+    return {"path": file.path, "size": file.size, "digest": file.digest}
+
+
+def _list_models(models: Iterable[Model], as_json: bool) -> None:
+    if as_json:
+        emit_json(
+            [
+                {
+                    "model": each.name,
+                    "description": each.description,
+                    "versions": each.versions,
+                    "latest": each.latest,
+                    "aliases": {alias.alias: alias.reference for alias in each.aliases},
+                    "created": json_time(each.created),
+                    "updated": json_time(each.updated),
+                }
+                for each in models
+            ]
+        )
+        return
+    table = _table("MODEL", "VERSIONS", "UPDATED", "ALIASES")
+    for each in models:
+        aliases = " ".join(f"{alias.alias}:{alias.reference.rpartition(':')[2]}" for alias in each.aliases)
+        table.add_row(escape(each.name), str(each.versions), human_time(each.updated), escape(aliases))
+    console().print(table)
+
+
+def _list_versions(versions: Iterable[Version], as_json: bool) -> None:
+    if as_json:
+        emit_json([version_document(version) for version in versions])
+        return
+    table = _table("VERSION", "CREATED", "FILES", "SIZE", "ALIASES", "DIGEST")
+    for each in versions:
+        table.add_row(
+            escape(each.reference),
+            human_time(each.created),
+            str(each.files),
+            human_size(each.bytes),
+            escape(" ".join(each.aliases)),
+            each.digest[:16],
+        )
+    console().print(table)
+
+
+def _print_version(version: Version) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    rows = [
+        ("version", version.reference),
+        ("digest", f"b3:{version.digest}"),
+        ("created", human_time(version.created)),
+        ("size", f"{human_size(version.bytes)} in {version.files} files"),
+        ("stored", f"{human_size(version.stored_bytes)}, shared chunks included"),
+        ("aliases", " ".join(version.aliases)),
+        ("build", version.build or ""),
+        ("description", version.description),
+        *((f"param {key}", str(value)) for key, value in version.params.items()),
+        *((f"metric {key}", f"{value:g}") for key, value in version.metrics.items()),
+        *((f"tag {key}", value) for key, value in version.tags.items()),
+    ]
+    for key, value in rows:
+        if value:
+            table.add_row(f"[dim]{escape(key)}[/dim]", escape(value))
+    console().print(table)
+
+
+def _print_files(listed: Iterable[File]) -> None:
+    table = _table("DIGEST", "SIZE", "PATH")
+    for file in listed:
+        table.add_row(file.digest, human_size(file.size), escape(file.path))
+    console().print(table)
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in titles:
+        table.add_column(title, no_wrap=True)
+    return table
