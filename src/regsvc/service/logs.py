@@ -141,8 +141,8 @@ class Logs:
 
     def _check(self, lines: Sequence[LogLine]) -> None:
         size = 0
-        for previous, line in zip([None, *lines[:-1]], lines, strict=True):
-            if line.seq < 1 or (previous is not None and line.seq != previous.seq + 1):
+        for place, line in enumerate(lines):
+            if line.seq < 1 or line.seq != lines[0].seq + place:
                 raise InvalidArgument("log lines are not numbered in ascending order by one", seq=line.seq)
             if len(line.text) > self._limits.max_log_line_bytes:
                 raise LogLineTooLong(
