@@ -192,9 +192,11 @@ class _Upload:
         answer = self._call(self._connection.artifacts.CommitUpload, request, timeout=COMMIT_TIMEOUT)
         version = records.version_from(answer.version)
         if version.digest != digest:
+            made = version.reference
+            if self._closed:
+                raise errors.RequestIdReused(f"this request_id made {made} of other files", reference=made)
             raise errors.DigestMismatch(
-                f"the server made {version.reference} of other bytes than were sent",
-                reference=version.reference,
+                f"the server made {made} of other bytes than were sent", reference=made
             )
         return version
 

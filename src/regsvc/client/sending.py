@@ -145,7 +145,7 @@ class Sending:
         """Runs in gRPC's thread, which would only log what is raised here."""
         try:
             yield from self._batches(windows)
-        except BaseException as error:  # noqa: BLE001 - raised again by __iter__
+        except Exception as error:  # noqa: BLE001 - raised again by __iter__
             self._failure = error
 
     def _batches(self, windows: Iterable[list[_Part]]) -> Iterator[Any]:

@@ -57,23 +57,23 @@ class AccessLogInterceptor(grpc.aio.ServerInterceptor):
 
         def unary(behavior: Handler) -> Handler:
             async def call(request: Any, context: Context) -> Any:
-                start = time.monotonic()
+                start, peer = time.monotonic(), context.peer()
                 try:
                     return await behavior(request, context)
                 finally:
-                    _log_call(method, request, context, start, 1)
+                    _log_call(method, request, context, peer, start, 1)
 
             return call
 
         def stream(behavior: Handler) -> Handler:
             async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-                start, sent = time.monotonic(), 0
+                start, peer, sent = time.monotonic(), context.peer(), 0
                 try:
                     async for response in behavior(request, context):
                         sent += 1
                         yield response
                 finally:
-                    _log_call(method, request, context, start, sent)
+                    _log_call(method, request, context, peer, start, sent)
 
             return call
 
@@ -171,7 +171,9 @@ def _as_generator(behavior: Handler) -> Handler:
     return call
 
 
-def _log_call(method: str, request: Any, context: Context, start: float, sent: int) -> None:
+def _log_call(method: str, request: Any, context: Context, peer: str, start: float, sent: int) -> None:
+    # Not context.peer(): a stream that its client dropped ends here after gRPC has freed the call, and asking
+    # that for its peer is a segmentation fault.
     if method.startswith("/grpc.health."):
         return
     code = context.code()
@@ -186,7 +188,7 @@ def _log_call(method: str, request: Any, context: Context, start: float, sent: i
         "method": method,
         "code": name,
         "ms": milliseconds_since(start),
-        "peer": context.peer(),
+        "peer": peer,
         "messages": sent,
     }
     for field in _RESOURCES:
