@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from processes import Cost, Server, registry, regsvc, run, run_json
+from processes import Cost, Failed, Server, registry, regsvc, run, run_json
 
 RAW_STREAM = str(Path(__file__).with_name("raw_stream.py"))
 SOURCES = str(Path(__file__).with_name("sources.py"))
@@ -104,7 +105,7 @@ class Case:
         seconds = time.monotonic() - started
         shutil.rmtree(copied)
         self._settle()
-        return Sample(seconds, cost.wall if not fsync else seconds, cost.cpu, None, cost.peak)
+        return Sample(seconds, seconds, cost.cpu)
 
     def _stream(self, raw: Server, direction: str) -> Sample:
         raw.forget_peak()
@@ -139,8 +140,9 @@ class Case:
         if not wanted:
             return
         for path in source.rglob("*"):
-            if path.is_file():
-                run(["cmp", str(path), str(pulled / path.relative_to(source))])
+            copy = pulled / path.relative_to(source)
+            if path.is_file() and not filecmp.cmp(path, copy, shallow=False):
+                raise Failed(f"{path.name} was pulled with other bytes than were pushed")
 
 
 def as_json(sample: Sample) -> dict[str, Any]:

@@ -24,9 +24,11 @@ def test_capabilities_are_asked_for_once(shared_server: Server) -> None:
 
 
 def test_an_error_comes_back_as_its_class_with_metadata(shared_server: Server) -> None:
-    with Connection(shared_server.endpoint) as connection, pytest.raises(regsvc.NotFound) as caught:
-        request = registry_pb2.GetModelRequest(name="namespaces/team/models/nope")
-        connection.call(connection.registry.GetModel, request)
+    request = registry_pb2.GetModelRequest(name="namespaces/team/models/nope")
+    with Connection(shared_server.endpoint) as connection:
+        method = connection.registry.GetModel
+        with pytest.raises(regsvc.NotFound) as caught:
+            connection.call(method, request)
     assert "nope" in caught.value.message
 
 

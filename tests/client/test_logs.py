@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from support import Server, wait_until
@@ -95,6 +95,22 @@ def test_a_follower_in_another_process_sees_each_line_once_through_kills(server:
         follower.wait(timeout=10)
         follower.stdout.close()
     assert seen == [[number + 1, line] for number, line in enumerate(printed)]
+
+
+def test_nobody_resumes_at_another_registry(start_server: Callable[..., Server]) -> None:
+    server = start_server()
+    with regsvc.connect(server.endpoint) as client:
+        build = client.build("team/fraud")
+        build.log("one")
+        lines = client.logs(build.name, follow=True)
+        assert next(lines).text == "one"
+        server.kill()
+        start_server(listen=server.endpoint)
+        with pytest.raises(errors.FailedPrecondition, match="another registry"):
+            next(lines)
+        wait_until(lambda: build.failure is not None, what="the publisher notices, too")
+        assert "another registry" in str(build.failure)
+        build.close()
 
 
 def test_a_follower_that_stops_frees_its_stream(client: Client) -> None:

@@ -12,6 +12,10 @@ from cutting_proxy import CuttingProxy
 from support import Server, wait_until
 
 import regsvc
+from regsvc.client import reading
+from regsvc.client.connection import Connection
+from regsvc.client.scan import scan
+from regsvc.v1 import artifact_pb2
 
 SIZE = 48 << 20
 
@@ -51,17 +55,39 @@ def test_a_push_goes_on_after_a_cut(server: Server, tmp_path: Path) -> None:
 
 
 def test_the_push_after_a_killed_one_sends_what_is_missing(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(os.urandom(SIZE))
-    with CuttingProxy(server.endpoint, up=SIZE // 2) as proxy:
-        command = [sys.executable, "-m", "regsvc", "--server", proxy.endpoint, "push", str(tmp_path), "team/p"]
+    size = 96 << 20  # what a dead process sent counts once the server has sealed its pack of 64 MiB
+    (tmp_path / "a").write_bytes(os.urandom(size))
+    with CuttingProxy(server.endpoint, up=size - (8 << 20)) as proxy:
+        command = [
+            sys.executable,
+            "-m",
+            "regsvc",
+            "--server",
+            proxy.endpoint,
+            "push",
+            str(tmp_path),
+            "team/p",
+        ]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         assert proxy.reached.wait(60), process.communicate()
         process.kill()
         process.communicate()
+    first = next(reading.windows(scan(tmp_path)))[0].chunks[0].digest
+    with Connection(server.endpoint) as connection:
+        wait_until(lambda: _has(connection, first), what="sealing")
     with regsvc.connect(server.endpoint) as client:
         pushed = client.push(tmp_path, "team/p")
         assert pushed.number == 1
-        assert pushed.bytes_sent < SIZE
+        assert pushed.bytes_sent < size // 2
+
+
+def _has(connection: Connection, digest: bytes) -> bool:
+    start = artifact_pb2.StartUploadRequest(parent="namespaces/team/models/p")
+    upload = connection.call(connection.artifacts.StartUpload, start).upload.name
+    ask = artifact_pb2.FindMissingChunksRequest(upload=upload, digests=[digest])
+    missing = connection.call(connection.artifacts.FindMissingChunks, ask).missing
+    connection.call(connection.artifacts.AbortUpload, artifact_pb2.AbortUploadRequest(name=upload))
+    return not missing
 
 
 def test_an_upload_that_lapsed_begins_again(start_server, tmp_path: Path) -> None:

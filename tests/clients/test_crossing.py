@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Server
-
 from clients.test_typescript import (  # noqa: F401 - node_client is a fixture
     NodeClient,
     assert_same_tree,
@@ -19,6 +17,7 @@ from clients.test_typescript import (  # noqa: F401 - node_client is a fixture
     node_client,
     version_digest,
 )
+from support import Server
 
 LANGUAGES = ("python", "go", "node")
 

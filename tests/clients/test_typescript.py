@@ -228,6 +228,9 @@ def test_push_by_python_is_pulled_by_node(
 def test_push_survives_a_killed_server(node_client: NodeClient, server: Server, tmp_path: Path) -> None:
     size = 96 * MIB + 1
     random_file(tmp_path / "model" / "weights", size)
+    for number in range(20):
+        # Acknowledged before the kill, and forgotten by it: only a commit makes durable.
+        (tmp_path / "model" / f"small-{number}").write_text(f"{number}")
     push = node_client.start("push", tmp_path / "model", "team/fraud", endpoint=server.endpoint)
     wait_until(lambda: size_below(server.data) > 16 * MIB, what="some bytes in the store")
     push.send_signal(signal.SIGSTOP)

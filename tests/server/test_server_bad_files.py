@@ -53,7 +53,9 @@ def test_recipes_refuse_paths_that_leave_the_tree(wire: Wire, path: str) -> None
     assert not wire.upload(upload).files
 
 
-@pytest.mark.parametrize("path", ["ü/ß 漢字.bin", " lead", "a'b\"c", "-rf", "~", "a" * 1024, "CON", "a:b", "..."])
+@pytest.mark.parametrize(
+    "path", ["ü/ß 漢字.bin", " lead", "a'b\"c", "-rf", "~", "a" * 1024, "CON", "a:b", "..."]
+)
 def test_odd_but_lawful_paths_are_kept_exactly(wire: Wire, path: str) -> None:
     version = wire.push("odd/paths", {path: path.encode()})
     assert wire.read_version(version.name) == {path: path.encode()}
@@ -135,7 +137,9 @@ def bad_frames() -> Iterator[tuple[str, art.ChunkFrame, bytes]]:
     packed = zstandard.ZstdCompressor().compress(raw)
     digest = blake3(raw).digest()
 
-    def frame(codec: int, raw_size: int, payload: bytes, stored: int | None = None) -> tuple[art.ChunkFrame, bytes]:
+    def frame(
+        codec: int, raw_size: int, payload: bytes, stored: int | None = None
+    ) -> tuple[art.ChunkFrame, bytes]:
         size = len(payload) if stored is None else stored
         made = art.ChunkFrame(digest=digest, codec=codec, raw_size=raw_size, stored_size=size)  # type: ignore[arg-type]
         return made, payload
@@ -180,7 +184,9 @@ def test_frames_that_lie_are_refused_and_memory_stays_bounded(shared_server: Ser
 def test_frames_and_data_must_match_in_number(wire: Wire) -> None:
     upload = wire.start("bad/frames")
     with wire.refused("INVALID_ARGUMENT", "FRAME_INVALID"):
-        wire.write_chunks(art.WriteChunksRequest(upload=upload, frames=[raw_frame(b"a"), raw_frame(b"b")], data=b"a"))
+        wire.write_chunks(
+            art.WriteChunksRequest(upload=upload, frames=[raw_frame(b"a"), raw_frame(b"b")], data=b"a")
+        )
     with wire.refused("INVALID_ARGUMENT", "FRAME_INVALID"):
         wire.write_chunks(art.WriteChunksRequest(upload=upload, data=b"a"))
     short = art.ChunkFrame(digest=b"short", codec=art.CODEC_RAW, raw_size=1, stored_size=1)
@@ -242,7 +248,9 @@ LIARS = {
 
 
 @pytest.mark.parametrize("size", ["true", "none", "lie"])
-def test_a_lying_safetensors_header_is_stored_byte_exact(shared_server: Server, wire: Wire, size: str) -> None:
+def test_a_lying_safetensors_header_is_stored_byte_exact(
+    shared_server: Server, wire: Wire, size: str
+) -> None:
     upload = wire.start("liars/tensors")
     for name, data in LIARS.items():
         said = {"true": len(data), "none": -1, "lie": 1 << 50}[size]
@@ -270,7 +278,9 @@ def test_an_offset_gap_names_the_committed_size(wire: Wire) -> None:
 def test_an_overlap_is_skipped(wire: Wire) -> None:
     upload, data = wire.start("bad/overlaps"), random.Random(4).randbytes(3_000_000)
     wire.artifacts.WriteFile(file_messages(upload, "a", data[:1_500_000], finish=False), timeout=LIMIT)
-    wire.artifacts.WriteFile(file_messages(upload, "a", data[:2_000_000], 700_000, finish=False), timeout=LIMIT)
+    wire.artifacts.WriteFile(
+        file_messages(upload, "a", data[:2_000_000], 700_000, finish=False), timeout=LIMIT
+    )
     whole = file_messages(upload, "a", data, digest=blake3(data).hexdigest())
     assert wire.artifacts.WriteFile(whole, timeout=LIMIT).file.complete
     again = file_messages(upload, "a", data, digest=blake3(data).hexdigest())
@@ -364,13 +374,21 @@ def test_reads_outside_of_a_file_are_refused(wire: Wire) -> None:
             wire.read_file(version, "a", offset)
         with wire.refused("OUT_OF_RANGE", "OUT_OF_RANGE"):
             ranges = [art.FileRange(path="a", offset=offset)]
-            list(wire.artifacts.ReadChunks(art.ReadChunksRequest(version=version, ranges=ranges), timeout=LIMIT))
+            list(
+                wire.artifacts.ReadChunks(
+                    art.ReadChunksRequest(version=version, ranges=ranges), timeout=LIMIT
+                )
+            )
     for path in ("b", "../a", "", "a/" * 100_000, "\n" * 60_000):
         with wire.refused("NOT_FOUND", "NOT_FOUND"):
             wire.read_file(version, path)
         with wire.refused("NOT_FOUND", "NOT_FOUND"):
             ranges = [art.FileRange(path=path)]
-            list(wire.artifacts.ReadChunks(art.ReadChunksRequest(version=version, ranges=ranges), timeout=LIMIT))
+            list(
+                wire.artifacts.ReadChunks(
+                    art.ReadChunksRequest(version=version, ranges=ranges), timeout=LIMIT
+                )
+            )
 
 
 @pytest.mark.parametrize("count", [0, 16_385])
@@ -418,5 +436,7 @@ def test_ten_thousand_aliases_are_refused_and_nothing_of_them_stays(wire: Wire) 
     )
     with wire.refused("RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"):
         wire.registry.SetAlias(version, timeout=LIMIT)
-    model = wire.registry.GetModel(reg.GetModelRequest(name="namespaces/full/models/aliases"), timeout=LIMIT).model
+    model = wire.registry.GetModel(
+        reg.GetModelRequest(name="namespaces/full/models/aliases"), timeout=LIMIT
+    ).model
     assert (len(model.aliases), model.latest_version) == (1000, 10)

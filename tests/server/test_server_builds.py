@@ -27,7 +27,9 @@ def finish_step(wire: Wire, build: str, number: int, state: int = bld.STEP_STATE
 
 def log_metrics(wire: Wire, build: str, *points: tuple[str, float, int], request_id: str = "") -> None:
     made = [bld.MetricPoint(key=key, value=value, step=step) for key, value, step in points]
-    wire.builds.LogMetrics(bld.LogMetricsRequest(build=build, points=made, request_id=request_id), timeout=LIMIT)
+    wire.builds.LogMetrics(
+        bld.LogMetricsRequest(build=build, points=made, request_id=request_id), timeout=LIMIT
+    )
 
 
 def watch(wire: Wire, build: str, after: int = 0) -> list[bld.WatchBuildResponse]:
@@ -145,7 +147,10 @@ def test_too_many_points_series_and_params_are_refused(wire: Wire) -> None:
 
 BAD_METADATA = {
     "too many tags": ("RESOURCE_EXHAUSTED", reg.VersionMetadata(tags={f"t{i}": "" for i in range(2001)})),
-    "long value": ("RESOURCE_EXHAUSTED", reg.VersionMetadata(params={"k": reg.ParamValue(string_value="v" * 16_385)})),
+    "long value": (
+        "RESOURCE_EXHAUSTED",
+        reg.VersionMetadata(params={"k": reg.ParamValue(string_value="v" * 16_385)}),
+    ),
     "long tag": ("RESOURCE_EXHAUSTED", reg.VersionMetadata(tags={"k": "ü" * 8_193})),
     "long description": ("RESOURCE_EXHAUSTED", reg.VersionMetadata(description="d" * 65_537)),
     "control key": ("INVALID_ARGUMENT", reg.VersionMetadata(tags={"a\nb": ""})),
@@ -153,7 +158,10 @@ BAD_METADATA = {
     "empty key": ("INVALID_ARGUMENT", reg.VersionMetadata(params={"": reg.ParamValue(int_value=1)})),
     "long key": ("INVALID_ARGUMENT", reg.VersionMetadata(tags={"k" * 251: ""})),
     "no value": ("INVALID_ARGUMENT", reg.VersionMetadata(params={"k": reg.ParamValue()})),
-    "NaN param": ("INVALID_ARGUMENT", reg.VersionMetadata(params={"k": reg.ParamValue(double_value=math.nan)})),
+    "NaN param": (
+        "INVALID_ARGUMENT",
+        reg.VersionMetadata(params={"k": reg.ParamValue(double_value=math.nan)}),
+    ),
 }
 
 

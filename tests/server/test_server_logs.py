@@ -40,9 +40,17 @@ class Publisher:
 
 def test_lines_come_back_as_they_were_whatever_bytes_they_hold(wire: Wire) -> None:
     build = wire.create_build("l/bytes")
-    texts = [b"", b"plain", "ü 漢 \u2028\x85".encode(), b"\xff\xfe\x00", b"\r\x1b[31m\x0b", b"\xed\xa0\x80", b'"\\']
+    texts = [
+        b"",
+        b"plain",
+        "ü 漢 \u2028\x85".encode(),
+        b"\xff\xfe\x00",
+        b"\r\x1b[31m\x0b",
+        b"\xed\xa0\x80",
+        b'"\\',
+    ]
     sent = [
-        bld.LogLine(seq=i, text=text, step="s\"\u2028", stream=bld.LOG_STREAM_STDERR, partial=i % 2 == 0)
+        bld.LogLine(seq=i, text=text, step='s"\u2028', stream=bld.LOG_STREAM_STDERR, partial=i % 2 == 0)
         for i, text in enumerate(texts, 1)
     ]
     for i, line in enumerate(sent):
@@ -54,7 +62,8 @@ def test_lines_come_back_as_they_were_whatever_bytes_they_hold(wire: Wire) -> No
     assert wire.log(build) == sent
     assert wire.log(build, after_seq=3) == sent[3:]
     text = b"".join(
-        to_json_lines([LogLine(s.seq, s.time.ToMicroseconds(), s.step, s.stream, s.partial, s.text)]) for s in sent
+        to_json_lines([LogLine(s.seq, s.time.ToMicroseconds(), s.step, s.stream, s.partial, s.text)])
+        for s in sent
     )
     assert wire.build(build).log_digest == blake3(text).hexdigest()
     assert wire.build(build).log_bytes == sum(map(len, texts))

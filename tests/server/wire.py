@@ -178,7 +178,14 @@ def name_of(model: str) -> str:
 
 
 def file_messages(
-    upload: str, path: str, data: bytes, offset: int = 0, *, finish: bool = True, digest: str = "", size: int = -1
+    upload: str,
+    path: str,
+    data: bytes,
+    offset: int = 0,
+    *,
+    finish: bool = True,
+    digest: str = "",
+    size: int = -1,
 ) -> Iterator[art.WriteFileRequest]:
     """One file as messages of 1 MiB, from an offset."""
     first = art.WriteFileRequest(upload=upload, path=path, offset=offset)
@@ -202,7 +209,10 @@ def raw_frame(raw: bytes) -> art.ChunkFrame:
 def chunk_message(upload: str, *raws: bytes, **fields: object) -> art.WriteChunksRequest:
     """These chunks as raw frames."""
     return art.WriteChunksRequest(
-        upload=upload, frames=[raw_frame(raw) for raw in raws], data=b"".join(raws), **fields  # type: ignore[arg-type]
+        upload=upload,
+        frames=[raw_frame(raw) for raw in raws],
+        data=b"".join(raws),
+        **fields,  # type: ignore[arg-type]
     )
 
 

@@ -24,8 +24,8 @@ const (
 	// small ones wait for the server between them, and a few together hide that.
 	parallelFiles = 4
 
-	// maxReply holds the longest answer, that of GetUpload about 100,000 files.
-	maxReply = 64 << 20
+	// maxReply leaves room around bulk messages of 1 MiB, and a page of files with long paths.
+	maxReply = 8 << 20
 
 	defaultPatience = time.Minute
 )

@@ -84,12 +84,15 @@ func (f *fake) change(how func()) {
 }
 
 // client makes a client of the fake.
-func (f *fake) client(t *testing.T) *Client {
+func (f *fake) client(t *testing.T) *Client { return clientOf(t, f, f) }
+
+// clientOf makes a client of a server that consists of these two.
+func clientOf(t *testing.T, limits regsvcv1.CapabilitiesServiceServer, artifacts regsvcv1.ArtifactServiceServer) *Client {
 	t.Helper()
 	listener := bufconn.Listen(1 << 20)
 	server := grpc.NewServer()
-	regsvcv1.RegisterCapabilitiesServiceServer(server, f)
-	regsvcv1.RegisterArtifactServiceServer(server, f)
+	regsvcv1.RegisterCapabilitiesServiceServer(server, limits)
+	regsvcv1.RegisterArtifactServiceServer(server, artifacts)
 	go server.Serve(listener)
 	t.Cleanup(server.Stop)
 	client, err := Dial("passthrough:fake", grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {

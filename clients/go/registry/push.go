@@ -95,11 +95,26 @@ func (p *push) open(ctx context.Context, model Model, build string) (*regsvcv1.U
 	if err != nil {
 		return nil, fromStatus(ctx, err)
 	}
-	state, err := p.client.artifacts.GetUpload(ctx, &regsvcv1.GetUploadRequest{Name: started.GetUpload().GetName()})
-	if err != nil {
-		return nil, fromStatus(ctx, err)
+	return p.state(ctx, started.GetUpload().GetName())
+}
+
+// state is the upload with all of its files, however many messages they take.
+func (p *push) state(ctx context.Context, name string) (*regsvcv1.Upload, error) {
+	var files []*regsvcv1.UploadFile
+	request := &regsvcv1.GetUploadRequest{Name: name}
+	for {
+		response, err := p.client.artifacts.GetUpload(ctx, request)
+		if err != nil {
+			return nil, fromStatus(ctx, err)
+		}
+		upload := response.GetUpload()
+		files = append(files, upload.GetFiles()...)
+		if !response.GetMoreFiles() || len(upload.GetFiles()) == 0 {
+			upload.Files = files
+			return upload, nil
+		}
+		request = &regsvcv1.GetUploadRequest{Name: name, AfterPath: files[len(files)-1].GetPath()}
 	}
-	return state.GetUpload(), nil
 }
 
 // sendFiles sends what the server does not hold, a few files at once. It got further if the server now
@@ -134,12 +149,12 @@ func (p *push) sendFiles(ctx context.Context, limits *regsvcv1.Capabilities, upl
 // lost tells whether the server has forgotten files that it took before: what is not committed may be gone
 // after a crash, and a crash between two calls shows in neither.
 func (p *push) lost(ctx context.Context, upload *regsvcv1.Upload) bool {
-	state, err := p.client.artifacts.GetUpload(ctx, &regsvcv1.GetUploadRequest{Name: upload.GetName()})
-	if err != nil || state.GetUpload().GetState() != regsvcv1.UploadState_UPLOAD_STATE_OPEN {
+	state, err := p.state(ctx, upload.GetName())
+	if err != nil || state.GetState() != regsvcv1.UploadState_UPLOAD_STATE_OPEN {
 		return false
 	}
 	complete := 0
-	for _, file := range state.GetUpload().GetFiles() {
+	for _, file := range state.GetFiles() {
 		if file.GetComplete() {
 			complete++
 		}

@@ -1,20 +1,27 @@
 import { randomUUID } from "node:crypto";
 
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 
 import { type Connection, required } from "./connection.js";
-import { RegsvcError } from "./errors.js";
-import { type ParamValue, ParamValueSchema } from "./gen/regsvc/v1/registry_pb.js";
+import { fromWire, RegsvcError } from "./errors.js";
+import type { CommitUploadRequestSchema } from "./gen/regsvc/v1/artifact_pb.js";
+import { type ParamValue, ParamValueSchema, type Version } from "./gen/regsvc/v1/registry_pb.js";
 import { type ManifestFile, versionDigest } from "./manifest.js";
 import { inParallel } from "./parallel.js";
 import { checkAlias, parseBuild, parseModel, versionFromWire } from "./refs.js";
 import { sendFile } from "./send.js";
-import { listFiles, type TreeOptions } from "./tree.js";
+import { listFiles, type SourceFile, type TreeOptions } from "./tree.js";
+import { byteCount } from "./uint64.js";
+import { uploadFiles } from "./upload.js";
 
 /** Files that travel at once: enough to hide a round trip for each of many small ones. */
 const STREAMS = 4;
 /** Milliseconds for CommitUpload, which may wait for disks. */
 const COMMIT_TIMEOUT = 600_000;
+/** What CommitUpload says when the upload holds less than was pushed. */
+const LACKING = new Set(["FILES_INCOMPLETE", "CHUNKS_MISSING", "DIGEST_MISMATCH", "INVALID_ARGUMENT"]);
+/** Attempts to commit, each after a restart that lost files. */
+const MOST_ROUNDS = 5;
 
 /** What is recorded with a pushed version. */
 export interface PushOptions extends TreeOptions {
@@ -63,25 +70,31 @@ export async function push(
 
   let bytesSent = 0;
   const count = (bytes: number) => void (bytesSent += bytes);
-  const files: ManifestFile[] = await inParallel(sources, STREAMS, (source, signal) =>
-    sendFile(connection, upload, source, { signal, sent: count }),
-  );
+  const send = (pending: readonly Pending[]): Promise<ManifestFile[]> =>
+    inParallel(pending, STREAMS, ({ source, committed }, signal) =>
+      sendFile(connection, upload, source, { committed, signal, sent: count }),
+    );
 
-  // One request for all attempts: after a lost answer, its request_id gives the version that was made.
-  const commit = {
-    upload,
-    aliases,
-    metadata: {
-      description: options.description ?? "",
-      params: mapValues(options.params ?? {}, paramValue),
-      metrics: { ...options.metrics },
-      tags: { ...options.tags },
-    },
-    digest: await versionDigest(files),
-    requestId: randomUUID(),
+  const files = await send(sources.map((source) => ({ source, committed: 0 })));
+  const digest = await versionDigest(files);
+  const metadata = {
+    description: options.description ?? "",
+    params: mapValues(options.params ?? {}, paramValue),
+    metrics: { ...options.metrics },
+    tags: { ...options.tags },
   };
-  const committed = await connection.call((call) => connection.artifacts.commitUpload(commit, call), COMMIT_TIMEOUT);
-  const version = required(committed.version, "version");
+  let version: Version | undefined;
+  for (let round = 1; version === undefined; round++) {
+    try {
+      version = await commit(connection, { upload, aliases, metadata, digest, requestId: randomUUID() });
+    } catch (error) {
+      // A server that restarts forgets what was not committed, also files that it acknowledged.
+      if (round === MOST_ROUNDS || !LACKING.has(fromWire(error).reason)) throw error;
+      const lost = await unfinished(connection, upload, sources);
+      if (lost.length === 0) throw error;
+      await send(lost);
+    }
+  }
   return {
     reference: versionFromWire(version.name).toString(),
     version: version.number,
@@ -90,6 +103,36 @@ export async function push(
     bytes: files.reduce((sum, file) => sum + file.size, 0),
     bytesSent,
   };
+}
+
+/** A file that the upload lacks, in whole or from some byte on. */
+interface Pending {
+  readonly source: SourceFile;
+  readonly committed: number;
+}
+
+async function unfinished(
+  connection: Connection,
+  upload: string,
+  sources: readonly SourceFile[],
+): Promise<Pending[]> {
+  const pending = new Map(sources.map((source) => [source.path, { source, committed: 0 }]));
+  for await (const { path, complete, committedSize } of uploadFiles(connection, upload)) {
+    const file = pending.get(path);
+    if (file === undefined) continue;
+    if (complete) pending.delete(path);
+    else file.committed = byteCount(committedSize);
+  }
+  return [...pending.values()];
+}
+
+/** One request for all attempts: after a lost answer, its request_id gives the version that was made. */
+async function commit(
+  connection: Connection,
+  request: MessageInitShape<typeof CommitUploadRequestSchema>,
+): Promise<Version> {
+  const response = await connection.call((call) => connection.artifacts.commitUpload(request, call), COMMIT_TIMEOUT);
+  return required(response.version, "version");
 }
 
 function paramValue(value: string | number | bigint | boolean): ParamValue {

@@ -8,13 +8,15 @@ import { fromWire, RegsvcError } from "./errors.js";
 import type { WriteFileRequestSchema } from "./gen/regsvc/v1/artifact_pb.js";
 import type { ManifestFile } from "./manifest.js";
 import type { SourceFile } from "./tree.js";
-import { byteCount } from "./uint64.js";
+import { committedSize } from "./upload.js";
 
 /** Bytes of file in a message: smaller ones are slower, larger ones gain nothing. */
 const MESSAGE_BYTES = 1 << 20;
 
-/** Who is told about a file under way, and who may stop it. */
+/** Where to begin with a file, who is told about it under way, and who may stop it. */
 export interface SendOptions {
+  /** Bytes from the start that the upload has already. */
+  readonly committed: number;
   readonly signal: AbortSignal;
   /** Called with the number of bytes in each message. */
   readonly sent: (bytes: number) => void;
@@ -25,13 +27,14 @@ export async function sendFile(
   connection: Connection,
   upload: string,
   file: SourceFile,
-  { signal, sent }: SendOptions,
+  options: SendOptions,
 ): Promise<ManifestFile> {
+  const { signal, sent } = options;
   const handle = await open(file.source);
   try {
     const reading = new Reading(handle, file, await blake3());
     const patience = connection.patience();
-    let committed = 0;
+    let { committed } = options;
     for (;;) {
       const attempt = new AbortController();
       try {
@@ -58,13 +61,6 @@ export async function sendFile(
   } finally {
     await handle.close();
   }
-}
-
-/** How many bytes of a file the server need not be sent again. */
-async function committedSize(connection: Connection, upload: string, path: string): Promise<number> {
-  const response = await connection.call((call) => connection.artifacts.getUpload({ name: upload }, call));
-  const file = response.upload?.files.find((known) => known.path === path);
-  return byteCount(file?.committedSize ?? 0n);
 }
 
 /** A file being read for WriteFile: once from the start for its digest, and again from where each attempt begins. */

@@ -71,9 +71,10 @@ class Destination:
             self._settle_interrupted()
             yield
         finally:
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 os.unlink(self._lock)
-            os.close(descriptor)
+            finally:
+                os.close(descriptor)
 
     def inspect(self) -> Marker | None:
         """What an earlier pull left, unchanged; None when there is nothing to lose.
@@ -110,12 +111,16 @@ class Destination:
         """Make the folder for the new tree; true when it holds what an earlier pull of this version got."""
         if _read_json(self._state) == {"digest": digest} and os.path.isdir(self.tree):
             return True
-        if os.path.lexists(self._partial):
-            shutil.rmtree(self._partial)
+        self.discard()
         os.mkdir(self._partial, 0o700)
         os.mkdir(self.tree)
         _write_json(self._state, {"digest": digest})
         return False
+
+    def discard(self) -> None:
+        """Drop what an interrupted pull left."""
+        if os.path.lexists(self._partial):
+            shutil.rmtree(self._partial)
 
     def replace(self, marker: Marker) -> None:
         """Put the staged tree in the folder's place, in one step, and write down what it is."""

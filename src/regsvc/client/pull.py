@@ -37,11 +37,10 @@ def pull(
         earlier = destination.inspect()
         listing = read_listing(connection, ref)
         received = 0
-        if (
-            earlier is None
-            or earlier.digest != listing.digest
-            or (verify and not _intact(destination, listing))
-        ):
+        held = earlier is not None and earlier.digest == listing.digest
+        if held and (not verify or _intact(destination, listing)):
+            destination.discard()
+        else:
             received = _fetch(connection, listing, destination, earlier, report)
     return PullResult(
         reference=str(listing.version),

@@ -90,8 +90,9 @@ def status_of(error: RegsvcError) -> status_pb2.Status:
 
 
 def _short(text: str) -> str:
-    """All of an error travels in the trailers, which clients bound to 8 KiB."""
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+    """One line of bounded length: all of an error travels in the trailers, which clients bound to 8 KiB."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:_LONGEST])
+    return shown if len(text) <= _LONGEST else shown + "..."
 
 
 def _guard_unary(behavior: Handler) -> Handler:

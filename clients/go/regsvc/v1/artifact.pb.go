@@ -477,7 +477,7 @@ func (x *GetUploadRequest) GetAfterPath() string {
 type GetUploadResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Upload *Upload                `protobuf:"bytes,1,opt,name=upload,proto3" json:"upload,omitempty"`
-	// There are more than 10,000 files: ask again with `after_path` set to the last one's.
+	// There are more files than fit one message: ask again with `after_path` set to the last one's.
 	MoreFiles     bool `protobuf:"varint,2,opt,name=more_files,json=moreFiles,proto3" json:"more_files,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

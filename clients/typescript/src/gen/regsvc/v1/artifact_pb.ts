@@ -204,7 +204,7 @@ export type GetUploadResponse = Message<"regsvc.v1.GetUploadResponse"> & {
   upload?: Upload | undefined;
 
   /**
-   * There are more than 10,000 files: ask again with `after_path` set to the last one's.
+   * There are more files than fit one message: ask again with `after_path` set to the last one's.
    *
    * @generated from field: bool more_files = 2;
    */

@@ -1,0 +1,176 @@
+"""One writer, many readers: group commit, snapshots, an unsound library."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from regsvc.catalog import database, models
+from regsvc.catalog.database import Catalog, Reader, Transaction, UnsoundSqlite
+from regsvc.errors import EventsGone, PageTokenInvalid, SeqAhead, StorageFull, Unavailable
+from regsvc.refs import ModelName
+from regsvc.service.events import Events
+from regsvc.service.paging import Pager, PageRequest
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    made = Catalog(tmp_path / "catalog.sqlite")
+    yield made
+    made.close()
+
+
+def add(catalog: Catalog, name: str) -> None:
+    catalog.write(lambda tx: models.create(tx, ModelName("n", name), ""))
+
+
+def names(db: Reader) -> list[str]:
+    return [name for (name,) in db.rows("SELECT name FROM models ORDER BY name")]
+
+
+def test_a_failing_operation_does_not_undo_those_that_share_its_commit(catalog: Catalog) -> None:
+    gate = threading.Event()
+    catalog.submit(lambda _: gate.wait(30))
+
+    def fail(tx: Transaction) -> None:
+        models.create(tx, ModelName("n", "half"), "")
+        raise ValueError("on purpose")
+
+    good = [catalog.submit(lambda tx, i=i: models.create(tx, ModelName("n", f"m{i}"), "")) for i in range(3)]
+    bad = catalog.submit(fail)
+    broken = catalog.submit(lambda tx: tx.run("SELECT * FROM nothing"))
+    late = catalog.submit(lambda tx: models.create(tx, ModelName("n", "z"), ""))
+    gate.set()
+    for future in (*good, late):
+        future.result(30)
+    with pytest.raises(ValueError, match="on purpose"):
+        bad.result(30)
+    assert broken.exception(30) is not None
+    assert catalog.read(names) == ["m0", "m1", "m2", "z"]
+
+
+def test_a_listener_hears_of_commits_only(catalog: Catalog) -> None:
+    heard: list[frozenset[str]] = []
+    catalog.on_commit(heard.append)
+
+    def fail(tx: Transaction) -> None:
+        tx.notify("refused")
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011 - raised above
+        catalog.write(fail)
+    catalog.write(lambda tx: tx.notify("done"))
+    catalog.write(lambda _: None)
+    assert heard == [frozenset({"done"})]
+
+
+def test_a_reader_sees_one_snapshot(catalog: Catalog) -> None:
+    add(catalog, "a")
+
+    def twice(db: Reader) -> tuple[list[str], list[str]]:
+        first = names(db)
+        thread = threading.Thread(target=add, args=[catalog, "b"])
+        thread.start()
+        thread.join(30)
+        return first, names(db)
+
+    assert catalog.read(twice) == (["a"], ["a"])
+    assert catalog.read(names) == ["a", "b"]
+
+
+def test_a_reader_cannot_write(catalog: Catalog) -> None:
+    with pytest.raises(Exception, match="readonly"):
+        catalog.read(lambda db: db.rows("DELETE FROM models"))
+    assert catalog.read(names) == []
+
+
+def test_a_closed_catalog_is_unavailable_and_closes_twice(catalog: Catalog) -> None:
+    catalog.close()
+    catalog.close()
+    with pytest.raises(Unavailable):
+        catalog.write(lambda _: None)
+
+
+def test_a_full_disk_is_told_as_such(catalog: Catalog) -> None:
+    pages = catalog.read(lambda db: db.value("PRAGMA page_count"))
+    catalog.write(lambda tx: tx.rows(f"PRAGMA max_page_count={pages + 2}"))
+    with pytest.raises(StorageFull):
+        catalog.write(lambda tx: tx.run("INSERT INTO settings VALUES ('k', ?)", ["x" * 1_000_000]))
+    catalog.write(lambda tx: tx.rows("PRAGMA max_page_count=1000000"))
+    add(catalog, "after")
+    assert catalog.read(names) == ["after"]
+
+
+@pytest.mark.parametrize("version", [(3, 7, 0), (3, 40, 1), (3, 51, 2)])
+def test_an_unsound_library_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(database.sqlite, "sqlite_version_info", version)
+    with pytest.raises(UnsoundSqlite):
+        Catalog(tmp_path / "catalog.sqlite")
+    assert not (tmp_path / "catalog.sqlite").exists()
+
+
+def test_what_is_committed_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
+    first = Catalog(tmp_path / "c")
+    add(first, "kept")
+    identity = first.read(database.store_id)
+    first.close()
+    second = Catalog(tmp_path / "c")
+    assert second.read(names) == ["kept"]
+    assert second.read(database.store_id) == identity
+    second.close()
+
+
+def test_events_that_are_gone_are_told(catalog: Catalog) -> None:
+    for name in ("a", "b", "c", "d"):
+        add(catalog, name)
+    catalog.write(lambda tx: tx.run("DELETE FROM events WHERE seq < 3"))
+    events = Events(catalog)
+    with pytest.raises(EventsGone) as gone:
+        events.start(1)
+    assert gone.value.metadata["first_seq"] == "3"
+    assert [event.seq for event in events.after(events.start(2))] == [3, 4]
+    assert events.start(None) == 4
+    with pytest.raises(SeqAhead):
+        events.start(5)
+
+
+@given(keys=st.sets(st.text(max_size=5)), size=st.integers(1, 7), added=st.sets(st.text(max_size=5)))
+@settings(max_examples=60, deadline=None)
+def test_keyset_pages_miss_and_double_nothing_while_others_write(
+    keys: set[str], size: int, added: set[str]
+) -> None:
+    present = set(keys)
+
+    def fetch(after: str | None, limit: int) -> list[str]:
+        return [key for key in sorted(present) if after is None or key > after][:limit]
+
+    pager, seen, token = Pager("secret"), [], ""
+    while True:
+        page = pager.page(PageRequest(size, token), "list", None, fetch, lambda key: key)
+        assert len(page.items) <= size
+        seen += page.items
+        token = page.next_token
+        if not token:
+            break
+        with pytest.raises(PageTokenInvalid):
+            pager.page(PageRequest(size, token), "other", None, fetch, lambda key: key)
+        with pytest.raises(PageTokenInvalid):
+            Pager("another").page(PageRequest(size, token), "list", None, fetch, lambda key: key)
+        present |= added
+    assert seen == sorted(set(seen))
+    assert keys <= set(seen) <= keys | added
+
+
+@given(token=st.text(max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_no_made_up_token_opens_a_page(token: str) -> None:
+    if token:
+        with pytest.raises(PageTokenInvalid):
+            Pager("secret").page(PageRequest(1, token), "list", 0, lambda *_: [], lambda key: key)
