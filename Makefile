@@ -13,6 +13,7 @@ PROTOS = $(wildcard protos/regsvc/v1/*.proto)
 export BUF := $(BIN)/buf
 
 .PHONY: help demo test lint format bench generate landed lock clean python node
+.PHONY: style types layers contract go-style ts-types
 .DEFAULT_GOAL := help
 
 help: ## Show the targets
@@ -25,15 +26,28 @@ demo: python ## Push a real model through a live build, pull it back, prove it
 test: python ## Run all tests: Python, Go and Node
 	@$(PY) -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
-lint: python node ## Check style, types, layers, the contract, and the Go and TypeScript clients
+lint: style types layers contract go-style ts-types ## Check style, types, layers, the contract, and the Go and TypeScript clients
+
+# Targets of their own, so that `make -k lint` tells everything that is wrong.
+style: python
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+
+types: python
 	$(PY) -m mypy
+
+layers: python
 	$(BIN)/lint-imports --no-logo
+
+contract: python
 	$(BUF) lint protos
 	$(BUF) breaking protos --against protos/landed.binpb
+
+go-style:
 	@unformatted=$$(gofmt -l $(GO)) && test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
 	cd $(GO) && go vet ./...
+
+ts-types: node
 	cd $(TS) && node_modules/.bin/tsc --noEmit -p tsconfig.json
 
 format: python ## Format and fix what can be fixed by itself

@@ -153,16 +153,16 @@ def test_keyset_pages_miss_and_double_nothing_while_others_write(
 
     pager, seen, token = Pager("secret"), [], ""
     while True:
-        page = pager.page(PageRequest(size, token), "list", None, fetch, lambda key: key)
+        page = pager.page(PageRequest(size, token), "list", None, fetch, lambda key: key, len)
         assert len(page.items) <= size
         seen += page.items
         token = page.next_token
         if not token:
             break
         with pytest.raises(PageTokenInvalid):
-            pager.page(PageRequest(size, token), "other", None, fetch, lambda key: key)
+            pager.page(PageRequest(size, token), "other", None, fetch, lambda key: key, len)
         with pytest.raises(PageTokenInvalid):
-            Pager("another").page(PageRequest(size, token), "list", None, fetch, lambda key: key)
+            Pager("another").page(PageRequest(size, token), "list", None, fetch, lambda key: key, len)
         present |= added
     assert seen == sorted(set(seen))
     assert keys <= set(seen) <= keys | added
@@ -173,4 +173,6 @@ def test_keyset_pages_miss_and_double_nothing_while_others_write(
 def test_no_made_up_token_opens_a_page(token: str) -> None:
     if token:
         with pytest.raises(PageTokenInvalid):
-            Pager("secret").page(PageRequest(1, token), "list", 0, lambda *_: [], lambda key: key)
+            Pager("secret").page(
+                PageRequest(1, token), "list", 0, lambda *_: [], lambda key: key, lambda _: 1
+            )

@@ -359,13 +359,13 @@ def test_unknown_builds_are_not_found_and_bad_names_refused(wire: Wire) -> None:
         (missing.replace("/1", "/" + "9" * 30), "INVALID_ARGUMENT", "NAME_INVALID"),
     ):
         calls = (
-            lambda name: wire.build(name),
-            lambda name: wire.finish(name),
+            wire.build,
+            wire.finish,
             lambda name: start_step(wire, name, "s"),
             lambda name: finish_step(wire, name, 1),
             lambda name: log_metrics(wire, name, ("a", 1.0, 1)),
             lambda name: wire.append(name, lines(1, b"x")),
-            lambda name: wire.log(name),
+            wire.log,
             lambda name: watch(wire, name),
             lambda name: wire.builds.CancelBuild(bld.CancelBuildRequest(name=name), timeout=LIMIT),
             lambda name: wire.builds.Heartbeat(bld.HeartbeatRequest(build=name), timeout=LIMIT),

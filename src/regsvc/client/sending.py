@@ -24,6 +24,8 @@ MESSAGE_BYTES = 1 << 20
 """Bytes of payload or of recipes in one message, about: DESIGN §7."""
 
 _ENCODERS = min(4, os.cpu_count() or 1)
+_ANSWER_TIMEOUT = 120.0
+"""Seconds for one FindMissingChunks."""
 _REF_WEIGHT = 44
 """Bytes of a ChunkRef on the wire, about."""
 
@@ -85,6 +87,8 @@ class Sending:
         self._tally = tally
         self._known: set[bytes] = set()  # chunks that the server has or that this stream has sent
         self._failure: BaseException | None = None
+        self._question: Any = None
+        self._ended = False
 
     def __iter__(self) -> Iterator[Any]:
         with ThreadPoolExecutor(_ENCODERS, "regsvc-encode") as pool:
@@ -101,6 +105,9 @@ class Sending:
             finally:
                 # The call first: it must not take the end of the closed stages for the end of the files.
                 call.cancel()
+                self._ended = True
+                if self._question is not None:
+                    self._question.cancel()
                 asking.cancel()
                 reading.close()
                 asking.close()
@@ -126,11 +133,17 @@ class Sending:
         digests = list(unknown)
         request = artifact_pb2.FindMissingChunksRequest(upload=self._upload, digests=digests)
         # Without patience: if the server is away, so is the stream, and both begin again together.
-        answer = self._connection.call(
-            self._connection.artifacts.FindMissingChunks, request, timeout=120, patience=0
-        )
+        answer = self._connection.call(self._find_missing, request, timeout=_ANSWER_TIMEOUT, patience=0)
         self._known.update(digests)
         return {digests[position] for position in answer.missing}
+
+    def _find_missing(self, request: Any, timeout: float) -> Any:
+        """FindMissingChunks, as a call that the end of the stream cancels: Ctrl-C does not wait for it."""
+        question = self._connection.artifacts.FindMissingChunks.future(request, timeout=timeout)
+        self._question = question
+        if self._ended:
+            question.cancel()
+        return question.result()
 
     def _plan(self, stretch: Stretch, missing: set[bytes], pool: ThreadPoolExecutor) -> _Part:
         frames: deque[Future[_Frame]] = deque()

@@ -100,8 +100,12 @@ class Draft:
         return self._hasher.digest()
 
     def _hash_until(self, end: int, read: ReadChunk) -> None:
+        last, raw = b"", b""
         while self._hashed < end:
-            self._hasher.update(read(self.pieces.digest(self._hashed)))
+            digest = self.pieces.digest(self._hashed)
+            if digest != last:  # runs of one chunk, such as zeros, are read once
+                last, raw = digest, read(digest)
+            self._hasher.update(raw)
             self._hashed += 1
 
     def restart(self) -> None:

@@ -1045,8 +1045,9 @@ export const UploadStateSchema: GenEnum<UploadState> = /*@__PURE__*/
  * # Resuming
  *
  * After any disconnect, or a restart of either side, call GetUpload: for each file it tells
- * `committed_size`, the contiguous bytes from the start that will not be needed again. Go on from
- * there: WriteFile with that offset, WriteChunks with a recipe part at that offset. A part that
+ * `committed_size`, the contiguous bytes from the start that will not be needed again. It may be less
+ * than before a restart of the server, also for files that were complete: only CommitUpload makes bytes
+ * durable. Go on from there: WriteFile with that offset, WriteChunks with a recipe part at that offset. A part that
  * starts earlier is fine, what overlaps is skipped; one that starts later is OUT_OF_RANGE, reason
  * OFFSET_GAP, with the committed size in ErrorInfo.metadata["committed_size"]. Chunks that arrived
  * are found again by FindMissingChunks, so little is sent twice. When two streams write the same
