@@ -125,26 +125,35 @@ _COLUMNS = (
 )
 
 
-def lines(table: Sequence[Row], logs: dict[str, Any] | None, held: Sequence[Target]) -> Iterator[str]:
-    """The table as text."""
-    yield _line([title for title, _ in _COLUMNS])
-    case = ""
+def title() -> str:
+    """The head of the table."""
+    return _line([name for name, _ in _COLUMNS])
+
+
+def case_lines(table: Sequence[Row]) -> Iterator[str]:
+    """The rows of one case."""
+    yield f"{table[0].case}, {table[0].size / 1e6:.0f} MB"
     for row in table:
-        if row.case != case:
-            case = row.case
-            yield f"{case}, {row.size / 1e6:.0f} MB"
         yield _line(_cells(row))
-    if logs:
-        yield "build log"
-        yield _line(["  publish, durable", f"{logs['publish_seconds']:.2f}"]) + (
-            f" {logs['lines_per_second']:,.0f} lines/s of 100 bytes, one publisher"
-        )
-        yield _line(["  tail", ""]) + (
-            f" p50 {logs['tail_p50_ms']:.1f} ms, p99 {logs['tail_p99_ms']:.1f} ms, max {logs['tail_max_ms']:.1f} ms"
-            f" at {logs['tailed_lines_per_second']} lines/s"
-        )
+
+
+def log_lines(logs: dict[str, Any]) -> Iterator[str]:
+    """The rows of the build log."""
+    yield "build log"
+    yield _line(["  publish, durable", f"{logs['publish_seconds']:.3f}"]) + (
+        f" {logs['lines_per_second']:,.0f} lines/s of 100 bytes, one publisher"
+    )
+    yield _line(["  tail", ""]) + (
+        f" p50 {logs['tail_p50_ms']:.1f} ms, p99 {logs['tail_p99_ms']:.1f} ms, max {logs['tail_max_ms']:.1f} ms"
+        f" at {logs['tailed_lines_per_second']} lines/s"
+    )
+
+
+def target_lines(held: Sequence[Target]) -> Iterator[str]:
+    """What was promised, and what came of it."""
     for target in held:
-        yield f"target {target.name}: {target.got:.2f} {target.wanted}: {'held' if target.held else 'MISSED'}"
+        outcome = "held" if target.held else "MISSED"
+        yield f"target {target.name}: {target.got:.2f} {target.wanted}: {outcome}"
 
 
 def machine(folder: Path) -> dict[str, Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ RESULTS = Path(__file__).with_name("results")
 def main() -> int:
     """Measure, print the table, and keep it when asked."""
     asked = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers and files of a run end with it
     with tempfile.TemporaryDirectory(prefix="regsvc-bench-", dir=asked.dir) as name:
         folder = Path(name)
         try:
@@ -40,6 +43,7 @@ def _measure(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     table: list[report.Row] = []
     raw_command = [sys.executable, RAW_STREAM, "serve"]
+    print(report.title(), flush=True)
     with Server(raw_command, folder / "raw.log") as raw:
         for name in asked.case or CASES:
             _say(f"{name}: making the files")
@@ -48,7 +52,9 @@ def _measure(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
             for number in range(1, asked.runs + 1):
                 _say(f"{name}: round {number} of {asked.runs}")
                 rounds.append(case.round(raw, check=number == asked.runs))
-            table += report.rows(name, case.size, rounds)
+            made = report.rows(name, case.size, rounds)
+            _print(report.case_lines(made))
+            table += made
             case.remove()
     logs = None
     if not asked.case:
@@ -57,9 +63,9 @@ def _measure(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
         logs = build_logs.measure(
             folder / "logs", published=max(10_000, int(200_000 * share)), tailed=max(400, int(2000 * share))
         )
+        _print(report.log_lines(logs))
     held = report.targets(table)
-    for line in report.lines(table, logs, held):
-        print(line)
+    _print(report.target_lines(held))
     return {
         "format": 1,
         "started": started,
@@ -89,6 +95,11 @@ def _arguments() -> argparse.Namespace:
 
 def _result_name(mib: int) -> Path:
     return RESULTS / f"{time.strftime('%Y-%m-%dT%H%MZ', time.gmtime())}-{mib}mib.json"
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, flush=True)
 
 
 def _say(text: str) -> None:

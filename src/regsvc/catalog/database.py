@@ -246,7 +246,9 @@ class Catalog:
         connection.execute("SAVEPOINT operation")
         try:
             result = operation.function(transaction)
-        except Exception as error:  # noqa: BLE001 - handed to the caller, who raises it
+        except Exception as error:
+            if not connection.in_transaction:
+                raise  # a full disk has undone the whole transaction: every operation of it has failed
             connection.execute("ROLLBACK TO operation")
             connection.execute("RELEASE operation")
             full = isinstance(error, sqlite.Error)

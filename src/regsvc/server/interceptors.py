@@ -57,23 +57,29 @@ class AccessLogInterceptor(grpc.aio.ServerInterceptor):
 
         def unary(behavior: Handler) -> Handler:
             async def call(request: Any, context: Context) -> Any:
-                start, peer = time.monotonic(), context.peer()
+                ended = _Ended(method, request, context)
                 try:
                     return await behavior(request, context)
+                except asyncio.CancelledError:
+                    ended.cancelled = True
+                    raise
                 finally:
-                    _log_call(method, request, context, peer, start, 1)
+                    ended.log(sent=1)
 
             return call
 
         def stream(behavior: Handler) -> Handler:
             async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-                start, peer, sent = time.monotonic(), context.peer(), 0
+                ended, sent = _Ended(method, request, context), 0
                 try:
                     async for response in behavior(request, context):
                         sent += 1
                         yield response
+                except (asyncio.CancelledError, GeneratorExit):
+                    ended.cancelled = True
+                    raise
                 finally:
-                    _log_call(method, request, context, peer, start, sent)
+                    ended.log(sent)
 
             return call
 
@@ -172,29 +178,41 @@ def _as_generator(behavior: Handler) -> Handler:
     return call
 
 
-def _log_call(method: str, request: Any, context: Context, peer: str, start: float, sent: int) -> None:
-    # Not context.peer(): a stream that its client dropped ends here after gRPC has freed the call, and asking
-    # that for its peer is a segmentation fault.
-    if method.startswith("/grpc.health."):
-        return
-    code = context.code()
+class _Ended:
+    """One call, from its start to its line in the log."""
+
+    def __init__(self, method: str, request: Any, context: Context):
+        self.cancelled = False
+        self._method = method
+        self._request = request
+        self._context = context
+        self._start = time.monotonic()
+        # Now, not at the end: a stream that its client dropped ends after gRPC has freed the call, and asking
+        # that for its peer is a segmentation fault.
+        self._peer = context.peer()
+
+    def log(self, sent: int) -> None:
+        """Write the line; `sent` counts response messages."""
+        if self._method.startswith("/grpc.health."):
+            return
+        extra = {
+            "method": self._method,
+            "code": "CANCELLED" if self.cancelled else _code_name(self._context.code()),
+            "ms": milliseconds_since(self._start),
+            "peer": self._peer,
+            "messages": sent,
+        }
+        for field in _RESOURCES:
+            value = getattr(self._request, field, None)
+            if isinstance(value, str) and value:
+                extra["resource"] = value[:200]
+                break
+        access.info("call", extra=extra)
+
+
+def _code_name(code: object) -> str:
+    if code is None:
+        return "OK"
     if isinstance(code, int):
-        names = {status.value[0]: status.name for status in grpc.StatusCode}
-        name = names.get(code, str(code))
-    else:
-        name = "OK" if code is None else code.name
-    if context.cancelled():
-        name = "CANCELLED"
-    extra = {
-        "method": method,
-        "code": name,
-        "ms": milliseconds_since(start),
-        "peer": peer,
-        "messages": sent,
-    }
-    for field in _RESOURCES:
-        value = getattr(request, field, None)
-        if isinstance(value, str) and value:
-            extra["resource"] = value[:200]
-            break
-    access.info("call", extra=extra)
+        return next((status.name for status in grpc.StatusCode if status.value[0] == code), str(code))
+    return str(getattr(code, "name", code))
