@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from blake3 import blake3
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import Server
 
@@ -197,6 +197,7 @@ def test_a_name_that_no_version_may_hold_is_refused(tmp_path: Path, name: bytes)
     assert caught.value.message.isprintable()
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(0, 3 << 20), max_size=4), st.integers(1, 50))
 def test_windows_hold_every_byte_in_order(tmp_path_factory, sizes: list[int], most: int) -> None:
     root = tmp_path_factory.mktemp("windows")

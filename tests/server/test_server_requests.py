@@ -347,7 +347,7 @@ def test_a_file_of_very_many_small_chunks_comes_in_messages_that_fit(wire: Wire)
         part = recipe("f", *[half] * count, offset=offset, finish=offset == count)
         wire.write_chunks(chunk_message(upload, half, recipes=[part]))
     version = wire.commit(upload).name
-    assert wire.read_file(version, "f") == b"x" * 2 * count
+    assert wire.read_file(version, "f", 2 * count - 100) == b"x" * 100
     request = art.ReadManifestRequest(version=version, include_chunks=True)
     messages = list(wire.artifacts.ReadManifest(request, timeout=LIMIT))
     assert sum(len(file.chunks) for message in messages for file in message.files) == 2 * count
