@@ -67,18 +67,20 @@ class ChunkReader:
     def payloads(self, wanted: Sequence[Chunk]) -> Iterator[tuple[Chunk, bytes]]:
         """The stored payloads, in order, neighbours in one read. Raises `ChunkDamaged`."""
         for pack, group in groupby(wanted, key=lambda chunk: chunk.pack):
-            run = list(group)
+            # A run of one chunk, such as the zeros of a sparse file, is read once.
+            run = [list(same) for _, same in groupby(group, key=lambda chunk: chunk.id)]
             records = [
                 Record(Kind.CHUNK, chunk.codec, chunk.digest, chunk.raw_size, chunk.stored_size, chunk.offset)
-                for chunk in run
+                for chunk, *_ in run
             ]
             position = 0
             try:
                 for payload in self._store.read_many(pack, records):
-                    yield run[position], payload
+                    for chunk in run[position]:
+                        yield chunk, payload
                     position += 1
             except (DamagedRecord, PackNotFound) as error:
-                raise self._damaged(run[position]) from error
+                raise self._damaged(run[position][0]) from error
 
     def raw(self, chunk: Chunk) -> bytes:
         """Raw bytes of one chunk. Raises `ChunkDamaged`."""
