@@ -304,7 +304,9 @@ class _Tampering(
         yield from self._changed(self._connection.artifacts.ReadManifest(request))
 
     def ReadChunks(self, request, context):
-        yield from self._changed(self._connection.artifacts.ReadChunks(request))
+        for message in self._connection.artifacts.ReadChunks(request):
+            message.head.data = bytes(message.data)
+            yield from self._changed([message.head])
 
     def _changed(self, responses):
         for response in responses:

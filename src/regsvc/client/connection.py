@@ -11,9 +11,10 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 import regsvc
-from regsvc import errors
+from regsvc import bulk, errors
 from regsvc.client.resume import DEFAULT_PATIENCE, Patience, is_transient
 from regsvc.v1 import (
+    artifact_pb2,
     artifact_pb2_grpc,
     build_pb2_grpc,
     capabilities_pb2,
@@ -59,6 +60,18 @@ class Connection:
         self._first_contact = first_contact
         self._channel = grpc.insecure_channel(target, options=_OPTIONS)
         self.artifacts = artifact_pb2_grpc.ArtifactServiceStub(self._channel)
+        # The two that carry bulk bytes from and to this client; see `regsvc.bulk`.
+        service = f"/{artifact_pb2.DESCRIPTOR.package}.ArtifactService"
+        self.artifacts.WriteChunks = self._channel.stream_unary(
+            f"{service}/WriteChunks",
+            request_serializer=bulk.serialize,
+            response_deserializer=artifact_pb2.WriteChunksResponse.FromString,
+        )
+        self.artifacts.ReadChunks = self._channel.unary_stream(
+            f"{service}/ReadChunks",
+            request_serializer=artifact_pb2.ReadChunksRequest.SerializeToString,
+            response_deserializer=bulk.deserializer(artifact_pb2.ReadChunksResponse),
+        )
         self.builds = build_pb2_grpc.BuildServiceStub(self._channel)
         self.registry = registry_pb2_grpc.RegistryServiceStub(self._channel)
         self.events = event_pb2_grpc.EventServiceStub(self._channel)

@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 
+from regsvc.bulk import Bulk
 from regsvc.client.connection import Connection
 from regsvc.client.prefetch import Prefetch
 from regsvc.client.reading import RawChunk, Stretch
@@ -210,7 +211,7 @@ class _Batch:
         self.weight += len(part.path) + 80 + _REF_WEIGHT * len(part.chunks)
 
     def message(self) -> Any:
-        return artifact_pb2.WriteChunksRequest(
+        head = artifact_pb2.WriteChunksRequest(
             upload=self.upload,
             frames=[
                 artifact_pb2.ChunkFrame(
@@ -222,8 +223,8 @@ class _Batch:
                 for frame in self.frames
             ],
             recipes=map(_recipe, self.recipes),
-            data=b"".join([frame.payload for frame in self.frames]),
         )
+        return Bulk(head, [frame.payload for frame in self.frames])
 
 
 def _encode(chunk: RawChunk) -> _Frame:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 from regsvc import refs
+from regsvc.bulk import Bulk
 from regsvc.errors import DigestMismatch, FrameInvalid, InvalidArgument, ResourceExhausted
 from regsvc.server import convert
 from regsvc.server.activity import Activity
@@ -70,7 +71,7 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
         return pb.FindMissingChunksResponse(missing=missing)
 
     async def WriteChunks(
-        self, requests: AsyncIterator[pb.WriteChunksRequest], context: Context
+        self, requests: AsyncIterator[Bulk[pb.WriteChunksRequest]], context: Context
     ) -> pb.WriteChunksResponse:
         stream, upload_id = WritingStream(), ""
         response = pb.WriteChunksResponse()
@@ -83,7 +84,7 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
         with self._activity.upload():
             try:
                 async for request in requests:
-                    upload_id = upload_id or convert.upload_id(request.upload)
+                    upload_id = upload_id or convert.upload_id(request.head.upload)
                     # One message is worked on while the next one comes in, never more.
                     if pending is not None:
                         add(await pending)
@@ -97,7 +98,7 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
         return response
 
     async def WriteFile(
-        self, requests: AsyncIterator[pb.WriteFileRequest], context: Context
+        self, requests: AsyncIterator[Bulk[pb.WriteFileRequest]], context: Context
     ) -> pb.WriteFileResponse:
         writing: _FileWriting | None = None
         pending: asyncio.Future[None] | None = None
@@ -149,7 +150,7 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
 
     async def ReadChunks(
         self, request: pb.ReadChunksRequest, context: Context
-    ) -> AsyncIterator[pb.ReadChunksResponse]:
+    ) -> AsyncIterator[Bulk[pb.ReadChunksResponse]]:
         if not 1 <= len(request.ranges) <= self._limits.max_read_ranges:
             raise InvalidArgument(
                 f"1 to {self._limits.max_read_ranges} ranges", limit=self._limits.max_read_ranges
@@ -163,29 +164,30 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
 
     async def ReadFile(
         self, request: pb.ReadFileRequest, context: Context
-    ) -> AsyncIterator[pb.ReadFileResponse]:
+    ) -> AsyncIterator[Bulk[pb.ReadFileResponse]]:
         ref = refs.version_from_wire(request.version)
         file, data = await self._control.run(
             self._files.file, ref, request.path, request.offset, request.limit
         )
         position = request.offset
-        message = pb.ReadFileResponse(size=file.size, digest=file.digest.hex(), offset=position)
+        head = pb.ReadFileResponse(size=file.size, digest=file.digest.hex(), offset=position)
         async for part in self._bulk.iterate(_joined(data)):
-            message.data = part
-            message.offset = position
+            head.offset = position
             position += len(part)
-            yield message
-            message = pb.ReadFileResponse()
+            yield Bulk(head, (part,))
+            head = pb.ReadFileResponse()
         if position == request.offset:
-            yield message
+            yield Bulk(head)
 
-    def _take(self, upload_id: str, request: pb.WriteChunksRequest, stream: WritingStream) -> tuple[int, int]:
+    def _take(
+        self, upload_id: str, request: Bulk[pb.WriteChunksRequest], stream: WritingStream
+    ) -> tuple[int, int]:
         frames = _incoming(request, self._limits.max_message_data_bytes)
-        recipes = [_recipe(part) for part in request.recipes]
+        recipes = [_recipe(part) for part in request.head.recipes]
         return self._uploads.take(upload_id, frames, recipes, stream)
 
-    def _open_file(self, request: pb.WriteFileRequest) -> _FileWriting:
-        return _FileWriting(self, request)
+    def _open_file(self, request: Bulk[pb.WriteFileRequest]) -> _FileWriting:
+        return _FileWriting(self, request.head)
 
 
 class _FileWriting:
@@ -199,12 +201,12 @@ class _FileWriting:
         size = first.size if first.HasField("size") else None
         self._draft = self._uploads.open_file(self._upload_id, first.path, size, self._stream)
 
-    def take(self, request: pb.WriteFileRequest) -> None:
+    def take(self, message: Bulk[pb.WriteFileRequest]) -> None:
         """Take one message's bytes, and its `finish`."""
-        data = request.data
+        request, data = message.head, message.data
         _check_size(len(data), self._limit)
         digest = convert.digest_from_hex(request.digest)
-        if data:
+        if len(data):
             self._uploads.write(self._upload_id, self._draft, request.offset, data, self._stream)
         if request.finish:
             end = request.offset + len(data)
@@ -215,11 +217,11 @@ class _FileWriting:
         return convert.upload_file_to(progress_of(self._draft))
 
 
-def _incoming(request: pb.WriteChunksRequest, limit: int) -> list[IncomingFrame]:
-    data = memoryview(request.data)
+def _incoming(request: Bulk[pb.WriteChunksRequest], limit: int) -> list[IncomingFrame]:
+    data = request.data
     _check_size(len(data), limit)
     frames, position = [], 0
-    for frame in request.frames:
+    for frame in request.head.frames:
         if len(frame.digest) != 32:
             raise DigestMismatch("a chunk digest has 32 bytes")
         payload = data[position : position + frame.stored_size]
@@ -266,10 +268,9 @@ def _manifest_file(part: ManifestPart) -> pb.ManifestFile:
     )
 
 
-def _chunk_messages(batches: Iterator[list[StoredFrame]]) -> Iterator[pb.ReadChunksResponse]:
+def _chunk_messages(batches: Iterator[list[StoredFrame]]) -> Iterator[Bulk[pb.ReadChunksResponse]]:
     for batch in batches:
-        payloads = [frame.payload for frame in batch]
-        yield pb.ReadChunksResponse(
+        head = pb.ReadChunksResponse(
             frames=[
                 pb.ChunkFrame(
                     digest=frame.digest,
@@ -278,9 +279,9 @@ def _chunk_messages(batches: Iterator[list[StoredFrame]]) -> Iterator[pb.ReadChu
                     stored_size=len(frame.payload),
                 )
                 for frame in batch
-            ],
-            data=payloads[0] if len(payloads) == 1 else b"".join(payloads),
+            ]
         )
+        yield Bulk(head, [frame.payload for frame in batch])
 
 
 def _joined(parts: Iterator[bytes]) -> Iterator[bytes]:

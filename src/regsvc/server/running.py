@@ -17,6 +17,7 @@ from regsvc.server.builds import BuildServicer
 from regsvc.server.capabilities import CapabilitiesServicer
 from regsvc.server.config import ServerConfig
 from regsvc.server.events import EventServicer
+from regsvc.server.framing import BulkFraming
 from regsvc.server.hub import Hub
 from regsvc.server.interceptors import AccessLogInterceptor, ErrorInterceptor
 from regsvc.server.registry import RegistryServicer
@@ -75,7 +76,7 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     app.catalog.on_commit(hub.publish)
     bulk, control = Workers("bulk", config.bulk_threads), Workers("control", config.control_threads)
     server = grpc.aio.server(
-        interceptors=[AccessLogInterceptor(), ErrorInterceptor()],
+        interceptors=[AccessLogInterceptor(), ErrorInterceptor(), BulkFraming()],
         options=_OPTIONS,
         maximum_concurrent_rpcs=config.max_concurrent_rpcs,
     )

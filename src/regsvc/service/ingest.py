@@ -147,7 +147,7 @@ class UploadSession:
                 self._replay(draft, size)
             return draft
 
-    def write(self, draft: Draft, offset: int, data: bytes, stream: WritingStream) -> None:
+    def write(self, draft: Draft, offset: int, data: memoryview, stream: WritingStream) -> None:
         """Take raw bytes at an offset; what overlaps is skipped. Raises `OffsetGap`, `Superseded`."""
         with self.lock:
             self._check_current(draft, stream)
@@ -157,7 +157,7 @@ class UploadSession:
                 return
             if offset > draft.received:
                 raise _gap(draft)
-            fresh = memoryview(data)[draft.received - offset :]
+            fresh = data[draft.received - offset :]
             if not len(fresh):
                 return
             assert draft.cutter is not None

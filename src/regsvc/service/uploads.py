@@ -136,7 +136,9 @@ class Uploads:
         with self._failing(upload_id):
             return session.open_file(path, size, stream)
 
-    def write(self, upload_id: str, draft: Draft, offset: int, data: bytes, stream: WritingStream) -> None:
+    def write(
+        self, upload_id: str, draft: Draft, offset: int, data: memoryview, stream: WritingStream
+    ) -> None:
         """Take raw bytes of a file. Errors as WriteFile."""
         session = self.session(upload_id)
         with self._failing(upload_id):
