@@ -12,6 +12,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from regsvc.version import __version__
+
 if TYPE_CHECKING:
     from regsvc.client.builds import current_build as current_build
     from regsvc.client.client import Client as Client
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from regsvc.errors import NotFound as NotFound
     from regsvc.errors import RegsvcError as RegsvcError
     from regsvc.errors import Unavailable as Unavailable
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Client": "regsvc.client.client",

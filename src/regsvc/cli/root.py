@@ -6,7 +6,7 @@ from importlib import import_module
 
 import click
 
-from regsvc import __version__
+from regsvc.version import __version__
 
 _COMMANDS = {
     "serve": ("regsvc.cli.serve:serve", "Run a server on a data directory."),

@@ -10,7 +10,6 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-import regsvc
 from regsvc import bulk, errors
 from regsvc.client.resume import DEFAULT_PATIENCE, Patience, is_transient
 from regsvc.v1 import (
@@ -22,6 +21,7 @@ from regsvc.v1 import (
     event_pb2_grpc,
     registry_pb2_grpc,
 )
+from regsvc.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ FIRST_CONTACT = 5.0
 """Seconds to wait for a server that has never answered: a wrong address should not take a minute to tell."""
 
 _OPTIONS = (
-    ("grpc.primary_user_agent", f"regsvc-python/{regsvc.__version__}"),
+    ("grpc.primary_user_agent", f"regsvc-python/{__version__}"),
     ("grpc.max_receive_message_length", 8 << 20),
     ("grpc.max_send_message_length", 8 << 20),
     ("grpc.keepalive_time_ms", 30_000),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from regsvc import __version__
 from regsvc.content.codec import Codec
 from regsvc.server.context import Context
 from regsvc.service.app import RegistryApp
 from regsvc.v1 import capabilities_pb2 as pb
 from regsvc.v1 import capabilities_pb2_grpc
+from regsvc.version import __version__
 
 
 class CapabilitiesServicer(capabilities_pb2_grpc.CapabilitiesServiceServicer):
