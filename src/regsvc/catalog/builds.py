@@ -15,7 +15,11 @@ from regsvc.catalog.records import Metadata
 from regsvc.errors import BuildEnded, NotFound, ResourceExhausted, StepEnded
 from regsvc.refs import BuildName, ModelName, VersionRef
 
-MAX_STEPS = 10_000
+MAX_STEPS = 5_000
+REASON_BYTES = 512 << 10
+"""All reasons of the steps of a build: they travel in one message, with up to 5,000 names."""
+CUT_REASON = 64
+"""Characters of a reason when there is no more room."""
 
 
 class BuildState(IntEnum):
@@ -221,6 +225,9 @@ def end_step(tx: Transaction, build: Build, number: int, state: StepState, reaso
     """End a step. Raises `NotFound`, or `StepEnded` when it ended with another state."""
     step = find_step(tx, build, number)
     if step.state is StepState.RUNNING:
+        used = tx.value("SELECT coalesce(sum(length(reason)), 0) FROM steps WHERE build_id = ?", [build.id])
+        if 4 * (used + len(reason)) > REASON_BYTES:  # four bytes a character, at the most
+            reason = reason[:CUT_REASON]
         tx.run(
             "UPDATE steps SET state = ?, reason = ?, ended_at = ?, revision = ? WHERE build_id = ? AND number = ?",
             [state, reason, tx.now, _next_revision(tx, build), build.id, number],

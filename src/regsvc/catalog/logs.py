@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from regsvc.catalog.builds import Build
 from regsvc.catalog.database import Reader, Transaction
 
+MOST_BATCHES = 256
+"""Batches that are read at once; a quiet log has one line in each."""
+
 
 @dataclass(frozen=True)
 class LogBatch:
@@ -33,13 +36,23 @@ def insert(tx: Transaction, build: Build, batch: LogBatch) -> None:
     )
 
 
-def batches(db: Reader, build_id: int, after_seq: int, limit: int) -> list[LogBatch]:
-    """Batches that hold lines after a number, in order."""
+def batches(db: Reader, build_id: int, after_seq: int, most_bytes: int) -> list[LogBatch]:
+    """The next batches that hold lines after a number, in order: at least one, if any, and about `most_bytes`."""
+    sizes = db.rows(
+        "SELECT last_seq, size FROM log_batches WHERE build_id = ? AND last_seq > ? AND first_seq >= coalesce("
+        "(SELECT max(first_seq) FROM log_batches WHERE build_id = ? AND first_seq <= ?), 0)"
+        " ORDER BY first_seq LIMIT ?",
+        [build_id, after_seq, build_id, after_seq + 1, MOST_BATCHES],
+    )
+    last, total = 0, 0
+    for last_seq, size in sizes:
+        if last and total + size > most_bytes:
+            break
+        last, total = last_seq, total + size
     rows = db.rows(
         "SELECT first_seq, last_seq, size, payload, blob_offset FROM log_batches WHERE build_id = ?"
-        " AND first_seq >= coalesce((SELECT max(first_seq) FROM log_batches WHERE build_id = ? AND first_seq <= ?), 0)"
-        " AND last_seq > ? ORDER BY first_seq LIMIT ?",
-        [build_id, build_id, after_seq + 1, after_seq, limit],
+        " AND last_seq > ? AND last_seq <= ? ORDER BY first_seq",
+        [build_id, after_seq, last],
     )
     return [LogBatch(*row) for row in rows]
 

@@ -110,6 +110,7 @@ CREATE TABLE log_batches (
   blob_offset INTEGER,
   PRIMARY KEY (build_id, first_seq)
 );
+CREATE INDEX log_batches_by_end ON log_batches(build_id, last_seq);
 
 CREATE TABLE metric_series (
   id INTEGER PRIMARY KEY,

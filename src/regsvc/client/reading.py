@@ -72,29 +72,48 @@ def _stretches(file: SourceFile) -> Iterator[Stretch]:
     if 0 < file.size <= MIN_CHUNK:
         yield _small(file)
         return
-    cutter = Cutter(file.size)
-    whole = blake3()
-    only: bytes | None = None
+    cutter, hashing = Cutter(file.size), _Hashing()
     offset = 0
     descriptor = os.open(file.location, os.O_RDONLY | os.O_CLOEXEC)
     try:
         for data in _blocks(file, descriptor):
-            if len(data) == file.size:
-                only = data
-            else:
-                whole.update(data)
-            if chunks := _hashed(cutter.feed(data)):
+            if chunks := hashing.hashed(cutter.feed(data)):
                 stretch = Stretch(file.path, offset, chunks, None)
                 offset += stretch.size
                 yield stretch
     finally:
         os.close(descriptor)
-    rest = _hashed(cutter.finish())
-    if only is not None and offset == 0 and len(rest) == 1:
-        digest = rest[0].digest  # a file of one chunk has the chunk's digest
-    else:
-        digest = whole.update(only or b"").digest()
-    yield Stretch(file.path, offset, rest, digest)
+    rest = hashing.hashed(cutter.finish())
+    yield Stretch(file.path, offset, rest, hashing.digest())
+
+
+class _Hashing:
+    """Hashes the chunks of one file, and with them the file while a chunk is still in the processor's cache."""
+
+    def __init__(self) -> None:
+        self._whole = blake3()
+        self._first: RawChunk | None = None
+        """The first chunk, until there is a second: alone, its digest is the file's."""
+        self._begun = False
+
+    def hashed(self, chunks: Iterable[Chunk]) -> list[RawChunk]:
+        """The next chunks with their digests."""
+        found = []
+        for data, layout in chunks:
+            chunk = RawChunk(blake3(data).digest(), data, layout)
+            if not self._begun:
+                self._begun, self._first = True, chunk
+            else:
+                if self._first is not None:
+                    self._whole.update(self._first.data)
+                    self._first = None
+                self._whole.update(data)
+            found.append(chunk)
+        return found
+
+    def digest(self) -> bytes:
+        """BLAKE3 of the whole file."""
+        return self._whole.digest() if self._first is None else self._first.digest
 
 
 def _small(file: SourceFile) -> Stretch:
@@ -106,10 +125,6 @@ def _small(file: SourceFile) -> Stretch:
         os.close(descriptor)
     chunk = RawChunk(blake3(data).digest(), memoryview(data), Layout.OPAQUE)
     return Stretch(file.path, 0, [chunk], chunk.digest)
-
-
-def _hashed(chunks: Iterable[Chunk]) -> list[RawChunk]:
-    return [RawChunk(blake3(data).digest(), data, layout) for data, layout in chunks]
 
 
 def _blocks(file: SourceFile, descriptor: int) -> Iterator[bytes]:

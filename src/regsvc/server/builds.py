@@ -99,12 +99,12 @@ class BuildServicer(build_pb2_grpc.BuildServiceServicer):
         with self._hub.subscribe(catalog_builds.topic(name)) as changes:
             while True:
                 page = await self._run(self._logs.read, name, seq, request.step)
-                for message in _log_messages(page):
-                    yield message
-                moved, seq = page.seq > seq, page.seq
-                if moved and not page.lines:
-                    yield pb.ReadLogResponse(seq=seq)
-                if page.ended or (not request.follow and not moved):
+                messages = _log_messages(page)
+                moved, seq, ended = page.seq > seq, page.seq, page.ended
+                del page  # a reader that does not read holds the messages only
+                while messages:
+                    yield messages.pop(0)
+                if ended or (not request.follow and not moved):
                     return
                 if not moved and not await changes.wait(self._heartbeat):
                     yield pb.ReadLogResponse(seq=seq)
@@ -156,7 +156,7 @@ def _log_messages(page: LogPage) -> list[pb.ReadLogResponse]:
         message.lines.append(convert.line_to(line))
         message.seq = line.seq
         size += len(line.text) + len(line.step) + 40
-    if message.lines:
+    if message.lines or page.moved:
         messages.append(message)
         message.seq = page.seq
     return messages

@@ -27,7 +27,7 @@ class Limits:
     """Aliases moved by one commit."""
     max_record_entries: int = 2_000
     """Params, tags and metrics of one version or build, each."""
-    max_record_bytes: int = 2 << 20
+    max_record_bytes: int = 1 << 20
     """All params, tags, metrics and the description of one version or build: they travel in one message."""
     max_key_bytes: int = 250
     """Key of a param, tag or metric."""

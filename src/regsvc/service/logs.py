@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -34,8 +34,8 @@ from regsvc.service.packing import Packer
 from regsvc.service.reading import VersionReader
 from regsvc.store import PackStore
 
-BATCHES = 16
-"""Batches that are read at once: at most 16 messages' worth of lines in memory."""
+PAGE_BYTES = 256 << 10
+"""Stored bytes of one batch, and of what is read at once: what one slow reader may hold in memory."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ class LogPage:
     lines: Sequence[LogLine]
     seq: int
     """Everything up to this number has been seen."""
+    moved: bool
+    """`seq` is past the number that was asked for."""
     ended: bool
     """The build has ended and there is nothing after `seq`."""
 
@@ -104,7 +106,8 @@ class Logs:
                     committed_seq=build.log_seq,
                 )
             new = lines[build.log_seq + 1 - lines[0].seq :]
-            logs.insert(tx, build, _batch(new))
+            for batch in _batches(new):
+                logs.insert(tx, build, batch)
             builds.advance_log(tx, build, new[-1].seq, sum(len(line.text) for line in new))
             return LogState(new[-1].seq, build.cancel_requested)
 
@@ -119,7 +122,7 @@ class Logs:
                 raise OutOfRange(
                     f"the log of {name} ends at {build.log_seq}", build=name.wire, log_seq=build.log_seq
                 )
-            found = logs.batches(db, build.id, after_seq, BATCHES)
+            found = logs.batches(db, build.id, after_seq, PAGE_BYTES)
             file = chunks.find_file(db, build.log_digest) if build.log_digest else None
             return build, found, None if file is None else file[0]
 
@@ -128,7 +131,7 @@ class Logs:
         seq = lines[-1].seq if lines else after_seq
         if step:
             lines = [line for line in lines if line.step == step]
-        return LogPage(lines, seq, build.ended and seq >= build.log_seq)
+        return LogPage(lines, seq, seq > after_seq, build.ended and seq >= build.log_seq)
 
     def seal_ended(self) -> None:
         """Move the logs of ended builds into blobs. May be killed at any point and run again."""
@@ -189,7 +192,7 @@ class Logs:
                 pieces.append(digest, len(raw))
 
         while seq < build.log_seq:
-            batches = self._catalog.read(lambda db: logs.batches(db, build.id, seq, BATCHES))  # noqa: B023
+            batches = self._catalog.read(lambda db: logs.batches(db, build.id, seq, PAGE_BYTES))  # noqa: B023
             for batch in batches:
                 assert batch.payload is not None
                 data = zstandard.ZstdDecompressor().decompress(batch.payload, max_output_size=batch.size)
@@ -216,7 +219,18 @@ class Logs:
         packer.indexed()
 
 
-def _batch(lines: Sequence[LogLine]) -> LogBatch:
-    data = to_json_lines(lines)
+def _batches(lines: Sequence[LogLine]) -> Iterator[LogBatch]:
+    """The lines as they are stored, in batches of bounded size."""
+    begin = size = 0
+    stored = [to_json_lines([line]) for line in lines]
+    for end, data in enumerate(stored):
+        if end > begin and size + len(data) > PAGE_BYTES:
+            yield _batch(lines[begin:end], b"".join(stored[begin:end]))
+            begin, size = end, 0
+        size += len(data)
+    yield _batch(lines[begin:], b"".join(stored[begin:]))
+
+
+def _batch(lines: Sequence[LogLine], data: bytes) -> LogBatch:
     payload = zstandard.ZstdCompressor(level=1).compress(data)
     return LogBatch(lines[0].seq, lines[-1].seq, len(data), payload, None)

@@ -185,7 +185,7 @@ class BuildServiceServicer:
     def StartStep(self, request, context):
         """Begins a step. Names may repeat; each gets the next number. Errors: NOT_FOUND; INVALID_ARGUMENT
         (name: 1 to 100 bytes without control characters); FAILED_PRECONDITION, reason BUILD_ENDED;
-        RESOURCE_EXHAUSTED (more than 10,000 steps).
+        RESOURCE_EXHAUSTED (more than 5,000 steps).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1128,7 +1128,7 @@ type FinishStepRequest struct {
 	Number uint32 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
 	// SUCCEEDED, FAILED or CANCELLED; required.
 	State StepState `protobuf:"varint,3,opt,name=state,proto3,enum=regsvc.v1.StepState" json:"state,omitempty"`
-	// Why it failed. At most 16 KiB.
+	// Why it failed. At most 16 KiB; cut when the reasons of a build's steps are very many.
 	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

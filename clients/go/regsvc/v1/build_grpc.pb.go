@@ -75,7 +75,7 @@ type BuildServiceClient interface {
 	Heartbeat(ctx context.Context, in *HeartbeatRequest, opts ...grpc.CallOption) (*HeartbeatResponse, error)
 	// Begins a step. Names may repeat; each gets the next number. Errors: NOT_FOUND; INVALID_ARGUMENT
 	// (name: 1 to 100 bytes without control characters); FAILED_PRECONDITION, reason BUILD_ENDED;
-	// RESOURCE_EXHAUSTED (more than 10,000 steps).
+	// RESOURCE_EXHAUSTED (more than 5,000 steps).
 	StartStep(ctx context.Context, in *StartStepRequest, opts ...grpc.CallOption) (*StartStepResponse, error)
 	// Ends a step. Ending it again with the same state succeeds. Errors: NOT_FOUND;
 	// FAILED_PRECONDITION, reason BUILD_ENDED, or STEP_ENDED (with another state).
@@ -308,7 +308,7 @@ type BuildServiceServer interface {
 	Heartbeat(context.Context, *HeartbeatRequest) (*HeartbeatResponse, error)
 	// Begins a step. Names may repeat; each gets the next number. Errors: NOT_FOUND; INVALID_ARGUMENT
 	// (name: 1 to 100 bytes without control characters); FAILED_PRECONDITION, reason BUILD_ENDED;
-	// RESOURCE_EXHAUSTED (more than 10,000 steps).
+	// RESOURCE_EXHAUSTED (more than 5,000 steps).
 	StartStep(context.Context, *StartStepRequest) (*StartStepResponse, error)
 	// Ends a step. Ending it again with the same state succeeds. Errors: NOT_FOUND;
 	// FAILED_PRECONDITION, reason BUILD_ENDED, or STEP_ENDED (with another state).

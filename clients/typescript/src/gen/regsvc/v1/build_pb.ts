@@ -538,7 +538,7 @@ export type FinishStepRequest = Message<"regsvc.v1.FinishStepRequest"> & {
   state: StepState;
 
   /**
-   * Why it failed. At most 16 KiB.
+   * Why it failed. At most 16 KiB; cut when the reasons of a build's steps are very many.
    *
    * @generated from field: string reason = 4;
    */
@@ -1165,7 +1165,7 @@ export const BuildService: GenService<{
   /**
    * Begins a step. Names may repeat; each gets the next number. Errors: NOT_FOUND; INVALID_ARGUMENT
    * (name: 1 to 100 bytes without control characters); FAILED_PRECONDITION, reason BUILD_ENDED;
-   * RESOURCE_EXHAUSTED (more than 10,000 steps).
+   * RESOURCE_EXHAUSTED (more than 5,000 steps).
    *
    * @generated from rpc regsvc.v1.BuildService.StartStep
    */
