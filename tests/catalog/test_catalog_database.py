@@ -176,3 +176,48 @@ def test_no_made_up_token_opens_a_page(token: str) -> None:
             Pager("secret").page(
                 PageRequest(1, token), "list", 0, lambda *_: [], lambda key: key, lambda _: 1
             )
+
+
+class _NoCheckpoint:
+    """A connection whose checkpoints fail, as they do on a full disk."""
+
+    def __init__(self, connection: object):
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+    def execute(self, sql: str, *parameters: object) -> object:
+        if "wal_checkpoint" in sql:
+            raise database.sqlite.OperationalError("database or disk is full")
+        return self._connection.execute(sql, *parameters)  # type: ignore[attr-defined]
+
+
+def test_a_failing_checkpoint_does_not_stop_the_writer(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "CHECKPOINT_BYTES", 0)
+    connection = catalog._writer_connection
+    catalog._writer_connection = _NoCheckpoint(connection)
+    for number in range(3):
+        add(catalog, f"m{number}")
+    catalog._writer_connection = connection
+    add(catalog, "after")
+    assert catalog.read(names) == ["after", "m0", "m1", "m2"]
+
+
+def test_a_defect_of_a_listener_does_not_stop_the_writer(catalog: Catalog) -> None:
+    def defect(topics: frozenset[str]) -> None:
+        raise RuntimeError("on purpose")
+
+    catalog.on_commit(defect)
+    add(catalog, "first")
+    catalog._listeners.clear()
+    add(catalog, "second")
+    assert catalog.read(names) == ["first", "second"]
+
+
+def test_a_file_that_is_no_catalog_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "catalog.sqlite").write_bytes(b"not a database, but long enough to be looked at" * 100)
+    with pytest.raises(database.CannotOpen, match="cannot be opened"):
+        Catalog(tmp_path / "catalog.sqlite")

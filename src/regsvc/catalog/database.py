@@ -9,6 +9,7 @@ begins shares it: each operation runs in its own savepoint, and one fsync acknow
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import threading
 import time
@@ -23,6 +24,8 @@ from pysqlite3 import dbapi2 as sqlite
 from regsvc.catalog.schema import MIGRATIONS
 from regsvc.errors import StorageFull, Unavailable
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
@@ -34,6 +37,10 @@ CHECKPOINT_BYTES = 8 << 20
 """WAL size from which the writer checkpoints between commits."""
 PARAMETERS = 900
 """Most `?` in one statement; SQLite's own limit was 999 for years."""
+
+
+class CannotOpen(RuntimeError):
+    """The catalog file cannot be opened or written: no space, no permission, or not a catalog."""
 
 
 class UnsoundSqlite(RuntimeError):
@@ -123,7 +130,10 @@ class Catalog:
         self._readers: queue.LifoQueue[Any] = queue.LifoQueue()
         self._closed = False
         self._close_lock = threading.Lock()  # orders `write` against `close`: nothing is queued after None
-        self._writer_connection = self._open_writer()
+        try:
+            self._writer_connection = self._open_writer()
+        except sqlite.Error as error:
+            raise CannotOpen(f"the catalog cannot be opened: {error}") from error
         for _ in range(READERS):
             self._readers.put(self._open_reader())
         self._thread = threading.Thread(target=self._write_loop, name="catalog-writer", daemon=True)
@@ -168,7 +178,8 @@ class Catalog:
         self._thread.join()
         for _ in range(READERS):
             self._readers.get().close()
-        self._writer_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with contextlib.suppress(sqlite.Error):  # a full disk; the next start has the WAL to read
+            self._writer_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._writer_connection.close()
 
     def _open_writer(self) -> Any:
@@ -186,7 +197,6 @@ class Catalog:
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         MIGRATIONS.apply(sqlite_utils.Database(connection))
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return connection
 
     def _open_reader(self) -> Any:
@@ -211,7 +221,13 @@ class Catalog:
                     stopping = True
                     break
                 batch.append(operation)
-            self._commit(batch)
+            try:
+                self._commit(batch)
+            except Exception as error:  # a defect must fail its callers, not hang all who come after them
+                log.exception("the catalog's writer met a defect")
+                for operation in batch:
+                    if not operation.future.done():
+                        operation.future.set_exception(error)
             if stopping:
                 return
             self._checkpoint_if_large()
@@ -266,7 +282,11 @@ class Catalog:
             return
         if size > CHECKPOINT_BYTES:
             mode = "TRUNCATE" if self._operations.empty() else "PASSIVE"
-            self._writer_connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+            try:
+                self._writer_connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+            except sqlite.Error as error:
+                # Nothing is lost: the WAL keeps it all, and the next commit tries again. A full disk gets here.
+                log.warning("the catalog could not be checkpointed", extra={"error": type(error).__name__})
 
 
 def store_id(db: Reader) -> str:

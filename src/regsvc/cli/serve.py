@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
+from regsvc.catalog.database import CannotOpen, UnsoundSqlite
 from regsvc.server import logging as server_logging
 from regsvc.server.config import ServerConfig, SettingInvalid, load
 from regsvc.server.running import CannotListen
 from regsvc.server.running import serve as run_server
 from regsvc.service.app import RegistryApp
-from regsvc.store import AlreadyLocked
+from regsvc.store import AlreadyLocked, StoreFull
 
 
 @click.command()
@@ -33,6 +34,7 @@ from regsvc.store import AlreadyLocked
 @click.option("--heartbeat", type=float, metavar="SECONDS", help="Between messages on quiet streams.  [10]")
 @click.option("--grace", type=float, metavar="SECONDS", help="For uploads in flight after SIGTERM.  [20]")
 @click.option("--max-concurrent-rpcs", type=int, help="Calls beyond it are refused.  [4000]")
+@click.option("--max-bulk-streams", type=int, help="Uploads, and downloads, at once; others wait.  [64]")
 @click.option("--bulk-threads", type=int, help="Threads that move and hash bytes.  [8]")
 @click.option("--control-threads", type=int, help="Threads that wait for the catalog.  [32]")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.  [info]")
@@ -49,10 +51,10 @@ def serve(config: Path | None, **flags: object) -> None:
     server_logging.configure(settings.log_level)
     try:
         _serve(settings)
-    except AlreadyLocked as error:
+    except (AlreadyLocked, CannotListen, CannotOpen, UnsoundSqlite) as error:
         raise click.ClickException(str(error)) from error
-    except CannotListen as error:
-        raise click.ClickException(str(error)) from error
+    except StoreFull as error:
+        raise click.ClickException("the disk of the data directory is full") from error
 
 
 def _serve(settings: ServerConfig) -> None:

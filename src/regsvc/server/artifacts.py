@@ -29,7 +29,15 @@ _MANIFEST_FILE_BYTES = 150
 class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
     """The files of versions, in and out."""
 
-    def __init__(self, app: RegistryApp, bulk: Workers, control: Workers, hub: Hub, activity: Activity):
+    def __init__(
+        self,
+        app: RegistryApp,
+        bulk: Workers,
+        control: Workers,
+        hub: Hub,
+        activity: Activity,
+        most_streams: int,
+    ):
         self._uploads = app.uploads
         self._files = app.files
         self._limits = app.limits
@@ -37,6 +45,9 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
         self._control = control
         self._hub = hub
         self._activity = activity
+        # Bulk streams hold a few MiB each; those beyond the limit wait for their turn.
+        self._reading = asyncio.Semaphore(most_streams)
+        self._writing = asyncio.Semaphore(most_streams)
 
     async def StartUpload(self, request: pb.StartUploadRequest, context: Context) -> pb.StartUploadResponse:
         self._hub.check()
@@ -81,20 +92,23 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
             response.chunks_stored += stored[0]
             response.bytes_stored += stored[1]
 
-        with self._activity.upload():
-            try:
-                async for request in requests:
-                    upload_id = upload_id or convert.upload_id(request.head.upload)
-                    # One message is worked on while the next one comes in, never more.
+        async with self._writing:
+            with self._activity.upload():
+                try:
+                    async for request in requests:
+                        upload_id = upload_id or convert.upload_id(request.head.upload)
+                        # One message is worked on while the next one comes in, never more.
+                        if pending is not None:
+                            add(await pending)
+                        pending = asyncio.ensure_future(
+                            self._bulk.run(self._take, upload_id, request, stream)
+                        )
                     if pending is not None:
                         add(await pending)
-                    pending = asyncio.ensure_future(self._bulk.run(self._take, upload_id, request, stream))
-                if pending is not None:
-                    add(await pending)
-                    pending = None
-            finally:
-                if pending is not None:
-                    await asyncio.wait([pending])
+                        pending = None
+                finally:
+                    if pending is not None:
+                        await asyncio.wait([pending])
         return response
 
     async def WriteFile(
@@ -102,21 +116,22 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
     ) -> pb.WriteFileResponse:
         writing: _FileWriting | None = None
         pending: asyncio.Future[None] | None = None
-        with self._activity.upload():
-            try:
-                async for request in requests:
+        async with self._writing:
+            with self._activity.upload():
+                try:
+                    async for request in requests:
+                        if pending is not None:
+                            await pending
+                            pending = None
+                        if writing is None:
+                            writing = await self._bulk.run(self._open_file, request)
+                        pending = asyncio.ensure_future(self._bulk.run(writing.take, request))
                     if pending is not None:
                         await pending
                         pending = None
-                    if writing is None:
-                        writing = await self._bulk.run(self._open_file, request)
-                    pending = asyncio.ensure_future(self._bulk.run(writing.take, request))
-                if pending is not None:
-                    await pending
-                    pending = None
-            finally:
-                if pending is not None:
-                    await asyncio.wait([pending])
+                finally:
+                    if pending is not None:
+                        await asyncio.wait([pending])
         if writing is None:
             raise InvalidArgument("the stream named no upload and no file")
         return pb.WriteFileResponse(file=writing.progress())
@@ -159,8 +174,9 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
         frames = self._files.frames(
             refs.version_from_wire(request.version), ranges, frozenset(request.accept)
         )
-        async for message in self._bulk.iterate(_chunk_messages(frames)):
-            yield message
+        async with self._reading:
+            async for message in self._bulk.iterate(_chunk_messages(frames)):
+                yield message
 
     async def ReadFile(
         self, request: pb.ReadFileRequest, context: Context
@@ -171,18 +187,24 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
         )
         position = request.offset
         head = pb.ReadFileResponse(size=file.size, digest=file.digest.hex(), offset=position)
-        async for part in self._bulk.iterate(_joined(data)):
-            head.offset = position
-            position += len(part)
-            yield Bulk(head, (part,))
-            head = pb.ReadFileResponse()
+        async with self._reading:
+            async for part in self._bulk.iterate(_joined(data)):
+                head.offset = position
+                position += len(part)
+                yield Bulk(head, (part,))
+                head = pb.ReadFileResponse()
         if position == request.offset:
             yield Bulk(head)
 
     def _take(
         self, upload_id: str, request: Bulk[pb.WriteChunksRequest], stream: WritingStream
     ) -> tuple[int, int]:
-        frames = _incoming(request, self._limits.max_message_data_bytes)
+        head, limits = request.head, self._limits
+        convert.check_count(len(head.frames), limits.max_message_frames, "frames")
+        convert.check_count(len(head.recipes), limits.max_message_frames, "recipe parts")
+        refs_count = sum(len(part.chunks) for part in head.recipes)
+        convert.check_count(refs_count, limits.max_message_refs, "chunks in recipes")
+        frames = _incoming(request, limits.max_message_data_bytes)
         recipes = [_recipe(part) for part in request.head.recipes]
         return self._uploads.take(upload_id, frames, recipes, stream)
 

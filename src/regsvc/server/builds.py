@@ -74,11 +74,12 @@ class BuildServicer(build_pb2_grpc.BuildServiceServicer):
         return pb.FinishStepResponse(step=convert.step_to(step))
 
     async def LogParams(self, request: pb.LogParamsRequest, context: Context) -> pb.LogParamsResponse:
-        data = Metadata(params=convert.params_from(request.params), tags=dict(request.tags))
+        data = Metadata(params=convert.params_from(request.params), tags=convert.tags_from(request.tags))
         await self._run(self._builds.log_params, refs.build_from_wire(request.build), data)
         return pb.LogParamsResponse()
 
     async def LogMetrics(self, request: pb.LogMetricsRequest, context: Context) -> pb.LogMetricsResponse:
+        convert.check_count(len(request.points), self._app.limits.max_metric_points, "points")
         now = now_us()
         points = [convert.point_from(point, now) for point in request.points]
         name = refs.build_from_wire(request.build)

@@ -35,6 +35,8 @@ class ServerConfig:
     """Seconds that uploads in flight get after SIGTERM; Kubernetes kills after 30."""
     max_concurrent_rpcs: int = 4000
     """Calls beyond it are refused with RESOURCE_EXHAUSTED, which bounds memory; idle tails count too."""
+    max_bulk_streams: int = 64
+    """Uploads, and downloads, that move bytes at once; others wait. Each holds up to about 10 MiB."""
     bulk_threads: int = 8
     """Threads that hash, encode, decode and read: more than cores, since they also wait for the disk."""
     control_threads: int = 32
@@ -48,7 +50,7 @@ class ServerConfig:
                 raise SettingInvalid(f"{name} must be more than 0 seconds")
         if not 0 <= self.grace <= 10**6:
             raise SettingInvalid("grace must be 0 seconds or more")
-        for name in ("max_concurrent_rpcs", "bulk_threads", "control_threads"):
+        for name in ("max_concurrent_rpcs", "max_bulk_streams", "bulk_threads", "control_threads"):
             if getattr(self, name) < 1:
                 raise SettingInvalid(f"{name} must be at least 1")
         if self.log_level not in ("debug", "info", "warning", "error"):

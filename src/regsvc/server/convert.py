@@ -15,15 +15,18 @@ from regsvc.catalog.records import Metadata, ParamValue
 from regsvc.catalog.requests import Request
 from regsvc.catalog.uploads import Upload
 from regsvc.catalog.versions import Version
-from regsvc.errors import InvalidArgument, NameInvalid
+from regsvc.errors import InvalidArgument, NameInvalid, ResourceExhausted
 from regsvc.refs import VersionRef
 from regsvc.service.builds import BuildView
 from regsvc.service.checks import check_request_id
 from regsvc.service.ingest import FileProgress
+from regsvc.service.limits import Limits
 from regsvc.service.loglines import LogLine
 from regsvc.service.paging import PageRequest
 from regsvc.service.registry import ModelView
 from regsvc.v1 import artifact_pb2, build_pb2, registry_pb2
+
+_ENTRIES = Limits.max_record_entries
 
 
 def timestamp(at: int) -> Timestamp:
@@ -45,6 +48,12 @@ def request_of(message: Any, method: str) -> Request:
     bare.CopyFrom(message)
     bare.request_id = ""
     return Request(message.request_id, method, blake3(bare.SerializeToString(deterministic=True)).digest())
+
+
+def check_count(count: int, limit: int, what: str) -> None:
+    """Raises `ResourceExhausted`, before millions of tiny entries are converted one by one."""
+    if count > limit:
+        raise ResourceExhausted(f"{count} {what} in one message, at most {limit}", limit=limit)
 
 
 def page_request(message: Any) -> PageRequest:
@@ -75,16 +84,15 @@ def upload_id(name: str) -> str:
 
 def metadata_from(message: registry_pb2.VersionMetadata) -> Metadata:
     """What a client records."""
+    check_count(len(message.metrics), _ENTRIES, "metrics")
     return Metadata(
-        message.description,
-        params_from(message.params),
-        dict(message.metrics),
-        dict(message.tags),
+        message.description, params_from(message.params), dict(message.metrics), tags_from(message.tags)
     )
 
 
 def params_from(params: Mapping[str, registry_pb2.ParamValue]) -> dict[str, ParamValue]:
     """Typed params. Raises `InvalidArgument` for one without a value."""
+    check_count(len(params), _ENTRIES, "params")
     found: dict[str, ParamValue] = {}
     for key, value in params.items():
         kind = value.WhichOneof("kind")
@@ -92,6 +100,12 @@ def params_from(params: Mapping[str, registry_pb2.ParamValue]) -> dict[str, Para
             raise InvalidArgument(f"param '{key[:60]}' has no value")
         found[key] = getattr(value, kind)
     return found
+
+
+def tags_from(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags."""
+    check_count(len(tags), _ENTRIES, "tags")
+    return dict(tags)
 
 
 def metadata_to(data: Metadata) -> registry_pb2.VersionMetadata:

@@ -11,10 +11,11 @@ from typing import Any
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from regsvc.errors import ERROR_DOMAIN, Internal, RegsvcError, StorageFull
+from regsvc.errors import ERROR_DOMAIN, Internal, InvalidArgument, RegsvcError, StorageFull
 from regsvc.server.context import Context
 from regsvc.server.logging import milliseconds_since
 from regsvc.store import StoreFull
@@ -136,6 +137,8 @@ def _domain_error(error: Exception) -> RegsvcError:
         return error
     if isinstance(error, StoreFull):
         return StorageFull("the registry's disk is full")
+    if isinstance(error, DecodeError):
+        return InvalidArgument("a message of the stream is not what its type says")
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].name}:{frames[-1].lineno}" if frames else "?"
     log.error("a call failed", extra={"error": type(error).__name__, "at": place})

@@ -81,6 +81,7 @@ class LogAppend:
     def _gather(self, message: pb.AppendLogRequest) -> tuple[list[LogLine], pb.AppendLogRequest | None]:
         """The lines of a message and of those that wait behind it, as far as one commit takes them."""
         now = now_us()
+        convert.check_count(len(message.lines), self._limits.max_log_batch_lines, "log lines")
         lines = [convert.line_from(line, now) for line in message.lines]
         size = sum(len(line.text) for line in lines)
         while not self._queue.empty():
@@ -88,6 +89,8 @@ class LogAppend:
             if following is None:
                 self._queue.put_nowait(None)
                 break
+            if len(lines) + len(following.lines) > self._limits.max_log_batch_lines:
+                return lines, following
             more = [convert.line_from(line, now) for line in following.lines]
             size += sum(len(line.text) for line in more)
             consecutive = not lines or not more or more[0].seq == lines[-1].seq + 1

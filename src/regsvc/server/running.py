@@ -82,7 +82,7 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     )
     checks = health.aio.HealthServicer()
     artifact_pb2_grpc.add_ArtifactServiceServicer_to_server(
-        ArtifactServicer(app, bulk, control, hub, activity), server
+        ArtifactServicer(app, bulk, control, hub, activity, config.max_bulk_streams), server
     )
     build_pb2_grpc.add_BuildServiceServicer_to_server(
         BuildServicer(app, control, hub, config.heartbeat), server

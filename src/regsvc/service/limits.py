@@ -39,6 +39,12 @@ class Limits:
     """One log line; publishers split longer ones."""
     max_log_batch_bytes: int = 2 << 20
     """All lines of one AppendLog message."""
+    max_log_batch_lines: int = 8_192
+    """Lines of one AppendLog message, however short they are."""
+    max_message_frames: int = 16_384
+    """Frames, and recipe parts, of one WriteChunks message."""
+    max_message_refs: int = 65_536
+    """Chunks that the recipe parts of one WriteChunks message name."""
     max_metric_points: int = 1_000
     """Points of one LogMetrics."""
     upload_lease_us: int = 3600 * 1_000_000

@@ -19,6 +19,7 @@ DEFAULT_SIZE = 100
 MAX_SIZE = 1000
 PAGE_BYTES = 2 << 20
 """A page ends early when it is about this large: gRPC's own default refuses messages over 4 MiB."""
+_STEP = 16
 _SEAL = 8
 """Bytes of the keyed hash that binds a token to its request."""
 
@@ -62,15 +63,22 @@ class Pager:
         """
         size = _size(request.size)
         position = self._open(request.token, scope) if request.token else first
-        found = fetch(position, size + 1)
         items: list[T] = []
         weight = 0
-        for item in found[:size]:
-            weight += weigh(item)
-            if items and weight > PAGE_BYTES:
-                break
-            items.append(item)
-        return Page(items, self._make(key(items[-1]), scope) if len(found) > len(items) else "")
+        # A few at a time: items may be large, and a page of 1,000 must not be in memory before it is weighed.
+        while True:
+            wanted = min(_STEP, size - len(items))
+            found = fetch(position, wanted + 1)
+            for item in found[:wanted]:
+                weight += weigh(item)
+                if items and weight > PAGE_BYTES:
+                    return Page(items, self._make(position, scope))
+                items.append(item)
+                position = key(item)
+            if len(found) <= wanted:
+                return Page(items, "")
+            if len(items) >= size:
+                return Page(items, self._make(position, scope))
 
     def _make(self, position: Any, scope: str) -> str:
         body = json.dumps(position, ensure_ascii=False).encode()

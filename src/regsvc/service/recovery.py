@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from regsvc.catalog import builds, chunks, uploads
 from regsvc.catalog.chunks import PackFacts
 from regsvc.catalog.database import Catalog, Transaction
+from regsvc.errors import StorageFull
 from regsvc.service.limits import Limits
 from regsvc.store import DamagedPack, Kind, PackStore, Record, UnsupportedPack
 
@@ -32,7 +33,11 @@ def recover(catalog: Catalog, store: PackStore, limits: Limits) -> None:
         builds.extend_leases(tx, limits.build_lease_us)
         uploads.extend_leases(tx, limits.upload_lease_us)
 
-    catalog.write(extend)
+    try:
+        catalog.write(extend)
+    except StorageFull:
+        # Reads must be possible on a full disk; leases then end when they end.
+        log.warning("the disk is full: leases were not extended")
 
 
 def _adopt(catalog: Catalog, store: PackStore, pack_id: str) -> None:

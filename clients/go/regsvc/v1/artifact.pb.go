@@ -926,9 +926,9 @@ type WriteChunksRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// uploads/{id}; required in the first message, ignored afterwards.
 	Upload string `protobuf:"bytes,1,opt,name=upload,proto3" json:"upload,omitempty"`
-	// The frames in `data`, in order.
+	// The frames in `data`, in order; at most 16,384.
 	Frames []*ChunkFrame `protobuf:"bytes,2,rep,name=frames,proto3" json:"frames,omitempty"`
-	// Recipe parts, taken after the frames.
+	// Recipe parts, taken after the frames; at most 16,384, naming at most 65,536 chunks together.
 	Recipes []*RecipePart `protobuf:"bytes,3,rep,name=recipes,proto3" json:"recipes,omitempty"`
 	// The frames' payloads, end to end; at most Capabilities.max_message_data_bytes.
 	Data          []byte `protobuf:"bytes,15,opt,name=data,proto3" json:"data,omitempty"`

@@ -1443,7 +1443,7 @@ type AppendLogRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required in the first message. A message without lines is a heartbeat.
 	Build string `protobuf:"bytes,1,opt,name=build,proto3" json:"build,omitempty"`
-	// Ascending by one. All texts together at most Capabilities.max_log_batch_bytes.
+	// Ascending by one. At most 8,192, and all texts together at most Capabilities.max_log_batch_bytes.
 	Lines         []*LogLine `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

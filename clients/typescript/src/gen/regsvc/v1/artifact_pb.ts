@@ -435,14 +435,14 @@ export type WriteChunksRequest = Message<"regsvc.v1.WriteChunksRequest"> & {
   upload: string;
 
   /**
-   * The frames in `data`, in order.
+   * The frames in `data`, in order; at most 16,384.
    *
    * @generated from field: repeated regsvc.v1.ChunkFrame frames = 2;
    */
   frames: ChunkFrame[];
 
   /**
-   * Recipe parts, taken after the frames.
+   * Recipe parts, taken after the frames; at most 16,384, naming at most 65,536 chunks together.
    *
    * @generated from field: repeated regsvc.v1.RecipePart recipes = 3;
    */

@@ -683,7 +683,7 @@ export type AppendLogRequest = Message<"regsvc.v1.AppendLogRequest"> & {
   build: string;
 
   /**
-   * Ascending by one. All texts together at most Capabilities.max_log_batch_bytes.
+   * Ascending by one. At most 8,192, and all texts together at most Capabilities.max_log_batch_bytes.
    *
    * @generated from field: repeated regsvc.v1.LogLine lines = 2;
    */
