@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from regsvc.version import __version__
 
 if TYPE_CHECKING:
+    from regsvc.client.builds import NoCurrentBuild as NoCurrentBuild
     from regsvc.client.builds import current_build as current_build
     from regsvc.client.client import Client as Client
     from regsvc.client.client import connect as connect
@@ -34,6 +35,7 @@ _HOMES = {
     "Client": "regsvc.client.client",
     "connect": "regsvc.client.client",
     "current_build": "regsvc.client.builds",
+    "NoCurrentBuild": "regsvc.client.builds",
     "Model": "regsvc.client.records",
     "PullResult": "regsvc.client.records",
     "PushResult": "regsvc.client.records",

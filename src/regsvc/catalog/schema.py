@@ -186,6 +186,12 @@ CREATE TABLE uploads (
 );
 CREATE INDEX uploads_by_state ON uploads(state, lease_until);
 
+CREATE TABLE upload_files (
+  upload_id TEXT NOT NULL REFERENCES uploads(id),
+  path TEXT NOT NULL,
+  PRIMARY KEY (upload_id, path)
+) WITHOUT ROWID;
+
 CREATE TABLE upload_chunks (
   upload_id TEXT NOT NULL REFERENCES uploads(id),
   path TEXT NOT NULL,

@@ -97,6 +97,7 @@ def close(tx: Transaction, upload_id: str, state: UploadState, version_id: int |
     """End an upload and let go of what it pinned."""
     tx.run("UPDATE uploads SET state = ?, version_id = ? WHERE id = ?", [state, version_id, upload_id])
     tx.run("DELETE FROM upload_chunks WHERE upload_id = ?", [upload_id])
+    tx.run("DELETE FROM upload_files WHERE upload_id = ?", [upload_id])
     chunks.unpin(tx, upload_id)
 
 
@@ -109,6 +110,20 @@ def lapsed(db: Reader, now: int) -> list[str]:
 def forget_old(tx: Transaction, before: int) -> int:
     """Drop ended uploads that were opened before a time; gives how many."""
     return tx.run("DELETE FROM uploads WHERE state <> ? AND created_at < ?", [UploadState.OPEN, before])
+
+
+def add_files(tx: Transaction, upload_id: str, paths: Sequence[str]) -> None:
+    """Remember that these files belong to the upload, so that no restart can make a version without them."""
+    tx.run_many(
+        "INSERT INTO upload_files (upload_id, path) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        [(upload_id, path) for path in paths],
+    )
+
+
+def files(db: Reader, upload_id: str) -> list[str]:
+    """Paths of the files that the upload has begun."""
+    rows = db.rows("SELECT path FROM upload_files WHERE upload_id = ?", [upload_id])
+    return [path for (path,) in rows]
 
 
 def save_progress(tx: Transaction, upload_id: str, pieces: Sequence[tuple[str, int, int]]) -> None:

@@ -94,7 +94,7 @@ def list_(ctx: click.Context, model: str, as_json: bool) -> None:
     """List the builds of [NAMESPACE/]MODEL, newest first."""
     builds = list(connect_from_context(ctx).builds(model))
     if as_json:
-        emit_json([build.to_json() for build in builds])
+        emit_json([_without_steps(build) for build in builds])
         return
     table = Table(box=None, pad_edge=False)
     for title in ("BUILD", "STATE", "CREATED", "SECONDS", "VERSIONS", "REASON"):
@@ -211,6 +211,11 @@ def _publish(session: BuildSession, path: str, aliases: Sequence[str]) -> tuple[
         return None, Outcome(1, state, f"cannot publish {path}: {error.message}")
     except OSError as error:
         return None, Outcome(1, "FAILED", f"cannot publish {path}: {error.strerror}")
+
+
+def _without_steps(found: Build) -> dict[str, Any]:
+    """Lists do not bring steps, which is not the same as having none."""
+    return {key: value for key, value in found.to_json().items() if key != "steps"}
 
 
 def _show(found: Build) -> None:

@@ -37,6 +37,7 @@ from regsvc.store import AlreadyLocked, StoreFull
 @click.option("--max-bulk-streams", type=int, help="Uploads, and downloads, at once; others wait.  [64]")
 @click.option("--bulk-threads", type=int, help="Threads that move and hash bytes.  [8]")
 @click.option("--control-threads", type=int, help="Threads that wait for the catalog.  [32]")
+@click.option("--tail-threads", type=int, help="Threads that read for followers.  [4]")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.  [info]")
 def serve(config: Path | None, **flags: object) -> None:
     """Run a server on a data directory.
@@ -51,7 +52,10 @@ def serve(config: Path | None, **flags: object) -> None:
     server_logging.configure(settings.log_level)
     try:
         _serve(settings)
-    except (AlreadyLocked, CannotListen, CannotOpen, UnsoundSqlite) as error:
+    except AlreadyLocked as error:
+        holder = "another process" if error.pid is None else f"process {error.pid}"
+        raise click.ClickException(f"{settings.data} is locked by {holder}, another server") from error
+    except (CannotListen, CannotOpen, UnsoundSqlite) as error:
         raise click.ClickException(str(error)) from error
     except StoreFull as error:
         raise click.ClickException("the disk of the data directory is full") from error

@@ -70,7 +70,9 @@ def current_build() -> CurrentBuild:
     """
     wire = os.environ.get(BUILD_VARIABLE)
     if not wire:
-        raise NoCurrentBuild(f"this process runs in no build: {BUILD_VARIABLE} is not set")
+        raise NoCurrentBuild(
+            f"this process runs in no build: {BUILD_VARIABLE} is not set; start it by `regsvc build run`"
+        )
     return _current_build(wire, os.environ.get(CONTROL_VARIABLE, ""), os.environ.get(ENDPOINT_VARIABLE, ""))
 
 

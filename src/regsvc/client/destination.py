@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from regsvc.errors import FailedPrecondition
+from regsvc.errors import FailedPrecondition, InvalidArgument
 
 _RENAME_EXCHANGE = 2  # linux/fs.h
 _AT_FDCWD = -100
@@ -50,6 +50,8 @@ class Destination:
     """A folder to pull into, and what lies beside it. `dest` may be a symlink to the folder."""
 
     def __init__(self, dest: str | os.PathLike[str]) -> None:
+        if not os.fspath(dest):
+            raise InvalidArgument("the destination is empty")
         self.path = os.path.realpath(dest)
         self.parent, self.name = os.path.split(self.path)
         if not self.name:

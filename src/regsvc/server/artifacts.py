@@ -132,6 +132,8 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
                 finally:
                     if pending is not None:
                         await asyncio.wait([pending])
+                    if writing is not None:
+                        writing.leave()
         if writing is None:
             raise InvalidArgument("the stream named no upload and no file")
         return pb.WriteFileResponse(file=writing.progress())
@@ -233,6 +235,10 @@ class _FileWriting:
         if request.finish:
             end = request.offset + len(data)
             self._uploads.finish_file(self._upload_id, self._draft, end, digest, self._stream)
+
+    def leave(self) -> None:
+        """The stream has ended."""
+        self._uploads.leave(self._upload_id, self._draft, self._stream)
 
     def progress(self) -> pb.UploadFile:
         """How far the file got."""

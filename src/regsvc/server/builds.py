@@ -14,23 +14,23 @@ from regsvc.server import convert
 from regsvc.server.context import Context
 from regsvc.server.hub import Hub
 from regsvc.server.logappend import LogAppend
+from regsvc.server.logpages import LogPages
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
-from regsvc.service.logs import LogPage
 from regsvc.v1 import build_pb2 as pb
 from regsvc.v1 import build_pb2_grpc
 
 _STEP_ENDS = (pb.STEP_STATE_SUCCEEDED, pb.STEP_STATE_FAILED, pb.STEP_STATE_CANCELLED)
 _BUILD_ENDS = (pb.BUILD_STATE_SUCCEEDED, pb.BUILD_STATE_FAILED, pb.BUILD_STATE_CANCELLED)
-_LINES_BYTES = 1 << 20
-"""Text of the lines in one ReadLogResponse; a single line may be longer."""
 
 
 class BuildServicer(build_pb2_grpc.BuildServiceServicer):
     """Builds, their steps, metrics and logs."""
 
-    def __init__(self, app: RegistryApp, workers: Workers, hub: Hub, heartbeat: float):
+    def __init__(self, app: RegistryApp, workers: Workers, tails: Workers, hub: Hub, heartbeat: float):
         self._app = app
+        self._pages = LogPages(app.logs, tails)
+        self._watch = tails.run
         self._builds = app.builds
         self._logs = app.logs
         self._workers = workers
@@ -99,13 +99,11 @@ class BuildServicer(build_pb2_grpc.BuildServiceServicer):
         name, seq = refs.build_from_wire(request.build), request.after_seq
         with self._hub.subscribe(catalog_builds.topic(name)) as changes:
             while True:
-                page = await self._run(self._logs.read, name, seq, request.step)
-                messages = _log_messages(page)
-                moved, seq, ended = page.seq > seq, page.seq, page.ended
-                del page  # a reader that does not read holds the messages only
-                while messages:
-                    yield messages.pop(0)
-                if ended or (not request.follow and not moved):
+                page = await self._pages.read(name, seq, request.step)
+                for message in page.messages:
+                    yield message
+                moved, seq = page.seq > seq, page.seq
+                if page.ended or (not request.follow and not moved):
                     return
                 if not moved and not await changes.wait(self._heartbeat):
                     yield pb.ReadLogResponse(seq=seq)
@@ -116,7 +114,7 @@ class BuildServicer(build_pb2_grpc.BuildServiceServicer):
         name, seq, log_seq = refs.build_from_wire(request.build), request.after_seq, -1
         with self._hub.subscribe(catalog_builds.topic(name)) as changes:
             while True:
-                found = await self._run(self._builds.changes, name, seq)
+                found = await self._watch(self._builds.changes, name, seq)
                 final = found.ended and found.complete
                 if found.seq > seq or found.log_seq != log_seq or final:
                     seq, log_seq = found.seq, found.log_seq
@@ -144,20 +142,3 @@ class BuildServicer(build_pb2_grpc.BuildServiceServicer):
         view = await self._run(self._builds.finish, name, state, request.reason)
         self._app.housekeeping.wake()
         return pb.FinishBuildResponse(build=convert.build_to(view))
-
-
-def _log_messages(page: LogPage) -> list[pb.ReadLogResponse]:
-    """A page as messages of bounded size; each tells where to resume."""
-    messages, size = [], 0
-    message = pb.ReadLogResponse()
-    for line in page.lines:
-        if message.lines and size + len(line.text) > _LINES_BYTES:
-            messages.append(message)
-            message, size = pb.ReadLogResponse(), 0
-        message.lines.append(convert.line_to(line))
-        message.seq = line.seq
-        size += len(line.text) + len(line.step) + 40
-    if message.lines or page.moved:
-        messages.append(message)
-        message.seq = page.seq
-    return messages

@@ -41,6 +41,8 @@ class ServerConfig:
     """Threads that hash, encode, decode and read: more than cores, since they also wait for the disk."""
     control_threads: int = 32
     """Threads that wait for the catalog."""
+    tail_threads: int = 4
+    """Threads that read for those who follow logs, builds and events."""
     log_level: str = "info"
     """debug, info, warning or error; exceptions are written out at debug only."""
 
@@ -50,7 +52,13 @@ class ServerConfig:
                 raise SettingInvalid(f"{name} must be more than 0 seconds")
         if not 0 <= self.grace <= 10**6:
             raise SettingInvalid("grace must be 0 seconds or more")
-        for name in ("max_concurrent_rpcs", "max_bulk_streams", "bulk_threads", "control_threads"):
+        for name in (
+            "max_concurrent_rpcs",
+            "max_bulk_streams",
+            "bulk_threads",
+            "control_threads",
+            "tail_threads",
+        ):
             if getattr(self, name) < 1:
                 raise SettingInvalid(f"{name} must be at least 1")
         if self.log_level not in ("debug", "info", "warning", "error"):
@@ -90,12 +98,16 @@ def _from_file(file: Path) -> dict[str, object]:
     try:
         read = tomllib.loads(file.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingInvalid(f"the settings file {file} cannot be read: {error}") from error
+        raise SettingInvalid(f"the settings file {file} cannot be read: {_why(error)}") from error
     known = {field.name for field in dataclasses.fields(ServerConfig)}
     for name in read:
         if name not in known:
             raise SettingInvalid(f"the settings file {file} has an unknown setting '{name}'")
     return read
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _typed(name: str, value: object) -> object:

@@ -7,6 +7,7 @@ import logging
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any
 
 import grpc
@@ -24,6 +25,8 @@ log = logging.getLogger("regsvc.server")
 access = logging.getLogger("regsvc.access")
 
 Handler = Any
+_reason: ContextVar[str] = ContextVar("reason", default="")
+"""Why the call that this task serves has failed: set by the inner interceptor, logged by the outer one."""
 _LONGEST = 400
 """Characters of a message, or of one value in the metadata, of an error."""
 _RESOURCES = ("name", "parent", "build", "upload", "version")
@@ -128,7 +131,9 @@ def _guard_stream(behavior: Handler) -> Handler:
 
 
 async def _abort(context: Context, error: Exception) -> None:
-    status = rpc_status.to_status(status_of(_domain_error(error)))
+    failure = _domain_error(error)
+    _reason.set(failure.reason)
+    status = rpc_status.to_status(status_of(failure))
     await context.abort(status.code, status.details, status.trailing_metadata)
 
 
@@ -205,6 +210,8 @@ class _Ended:
             "peer": self._peer,
             "messages": sent,
         }
+        if _reason.get() and not self.cancelled:
+            extra["reason"] = _reason.get()
         for field in _RESOURCES:
             value = getattr(self._request, field, None)
             if isinstance(value, str) and value:

@@ -75,6 +75,8 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     hub, activity = Hub(loop), Activity()
     app.catalog.on_commit(hub.publish)
     bulk, control = Workers("bulk", config.bulk_threads), Workers("control", config.control_threads)
+    # Followers have threads of their own: however many they are, a publisher never waits behind them.
+    tails = Workers("tails", config.tail_threads)
     server = grpc.aio.server(
         interceptors=[AccessLogInterceptor(), ErrorInterceptor(), BulkFraming()],
         options=_OPTIONS,
@@ -85,11 +87,11 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
         ArtifactServicer(app, bulk, control, hub, activity, config.max_bulk_streams), server
     )
     build_pb2_grpc.add_BuildServiceServicer_to_server(
-        BuildServicer(app, control, hub, config.heartbeat), server
+        BuildServicer(app, control, tails, hub, config.heartbeat), server
     )
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(app, control), server)
     event_pb2_grpc.add_EventServiceServicer_to_server(
-        EventServicer(app, control, hub, config.heartbeat), server
+        EventServicer(app, tails, hub, config.heartbeat), server
     )
     capabilities_pb2_grpc.add_CapabilitiesServiceServicer_to_server(
         CapabilitiesServicer(app, config.heartbeat), server
@@ -104,8 +106,8 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     ready(address)
     await stop.wait()
     await _drain(server, checks, hub, activity, config.grace)
-    bulk.close()
-    control.close()
+    for workers in (bulk, control, tails):
+        workers.close()
 
 
 def _bind(server: grpc.aio.Server, listen: str) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from regsvc.catalog import requests
 from regsvc.catalog.database import Catalog
 from regsvc.service.builds import Builds
 from regsvc.service.limits import Limits
 from regsvc.service.logs import Logs
+from regsvc.service.recovery import extend_leases
 from regsvc.service.uploads import Uploads
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ class Housekeeping:
         self._builds = builds
         self._logs = logs
         self._uploads = uploads
+        self._limits = limits
         shortest = min(limits.build_lease_us, limits.upload_lease_us) / 1_000_000
         self._interval = min(LONGEST, max(0.05, shortest / 4))
         self._wake = threading.Event()
@@ -55,8 +58,13 @@ class Housekeeping:
         self._catalog.write(requests.forget_old)
 
     def _run(self) -> None:
+        last = time.monotonic()
         while not self._stopping:
+            pause, last = time.monotonic() - last, time.monotonic()
             try:
+                if pause > self._interval + LONGEST:
+                    # The process was stopped, or the machine slept: nobody could be heard, so nobody is late.
+                    extend_leases(self._catalog, self._limits)
                 self.round()
             except Exception:  # a full disk must not end housekeeping for good; the next round tries again
                 log.exception("housekeeping failed")

@@ -77,6 +77,9 @@ class WritingStream:
     def __init__(self) -> None:
         self.paths: set[str] = set()
         """Files that it has written; one that a newer stream took over is not taken back."""
+        self.again = blake3()
+        """Hash of raw bytes that it brings for a file that is complete already."""
+        self.again_size = 0
 
 
 class UploadSession:
@@ -154,6 +157,9 @@ class UploadSession:
             if draft.complete:
                 if offset + len(data) > draft.pieces.size:
                     raise _gap(draft)
+                if offset == stream.again_size:
+                    stream.again.update(data)
+                    stream.again_size += len(data)
                 return
             if offset > draft.received:
                 raise _gap(draft)
@@ -175,7 +181,11 @@ class UploadSession:
                 self._store(draft, draft.cutter.finish())
                 draft.cutter, draft.received = None, 0
                 self._finish(draft, digest)
-            elif end != draft.pieces.size or digest not in (None, draft.digest):
+            elif (
+                end != draft.pieces.size
+                or digest not in (None, draft.digest)
+                or (stream.again_size == end and stream.again.digest() != draft.digest)
+            ):
                 raise DigestMismatch(f"'{draft.path}' is complete with other bytes", path=draft.path)
 
     def progress(self) -> list[FileProgress]:
@@ -233,19 +243,34 @@ class UploadSession:
 
         return self._catalog.write(pin)
 
-    def _claim(self, path: str, stream: WritingStream) -> Draft:
-        draft = self.drafts.get(path)
-        if draft is None:
-            if len(self.drafts) >= self._limits.max_files_per_version:
-                raise ResourceExhausted(
-                    f"more than {self._limits.max_files_per_version} files in one version",
-                    limit=self._limits.max_files_per_version,
-                )
+    def begin_files(self, paths: Sequence[str]) -> None:
+        """Make drafts of files that are new to the upload. Raises `PathInvalid`, `ResourceExhausted`."""
+        new = list(dict.fromkeys(path for path in paths if path not in self.drafts))
+        if not new:
+            return
+        if len(self.drafts) + len(new) > self._limits.max_files_per_version:
+            raise ResourceExhausted(
+                f"more than {self._limits.max_files_per_version} files in one version",
+                limit=self._limits.max_files_per_version,
+            )
+        for path in new:
             try:
                 manifest.check_path(path)
             except manifest.PathError as error:
                 raise PathInvalid(str(error)) from error
-            draft = self.drafts[path] = Draft(path)
+        # Before the first answer about them: a commit after a restart must miss them, not leave them out.
+        self._catalog.write(lambda tx: uploads.add_files(tx, self.upload.id, new))
+        with self.lock:
+            for path in new:
+                self.drafts.setdefault(path, Draft(path))
+
+    def drop_uncut(self, draft: Draft) -> None:
+        """Forget the bytes of an idle file that do not make a chunk yet; they are sent again, if ever."""
+        with self.lock:
+            draft.cutter, draft.received = None, 0
+
+    def _claim(self, path: str, stream: WritingStream) -> Draft:
+        draft = self.drafts[path]
         if draft.owner is not stream:
             # A stream that wrote the file before must not take it back from the newer one.
             if path in stream.paths:
@@ -367,6 +392,8 @@ class UploadSession:
         )
 
     def _load_progress(self) -> None:
+        for path in self._catalog.read(lambda db: uploads.files(db, self.upload.id)):
+            self.drafts[path] = Draft(path)
         for path, offset, digest, size in self._catalog.read(lambda db: uploads.progress(db, self.upload.id)):
             draft = self.drafts.setdefault(path, Draft(path))
             if offset == draft.pieces.size:

@@ -124,6 +124,10 @@ class Packer:
             writer, self._writer = self._writer, None
             if writer is not None:
                 writer.discard()
+            # Sealed for a transaction that never came: indexed all the same, or only a restart would find them.
+            packs, self._unindexed = self._unindexed, []
+            for pack in packs:
+                self._catalog.write(lambda tx, pack=pack: chunks.add_pack(tx, pack))  # type: ignore[misc]
 
     def _room(self, count: int, on_sealed: OnSealed | None) -> PackWriter:
         if self._closed:

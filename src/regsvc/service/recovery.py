@@ -28,16 +28,21 @@ def recover(catalog: Catalog, store: PackStore, limits: Limits) -> None:
     for pack_id in store.list():
         if pack_id not in known:
             _adopt(catalog, store, pack_id)
+    try:
+        extend_leases(catalog, limits)
+    except StorageFull:
+        # Reads must be possible on a full disk; leases then end when they end.
+        log.warning("the disk is full: leases were not extended")
+
+
+def extend_leases(catalog: Catalog, limits: Limits) -> None:
+    """Give every build and upload a whole lease: nobody could be heard until now. Raises `StorageFull`."""
 
     def extend(tx: Transaction) -> None:
         builds.extend_leases(tx, limits.build_lease_us)
         uploads.extend_leases(tx, limits.upload_lease_us)
 
-    try:
-        catalog.write(extend)
-    except StorageFull:
-        # Reads must be possible on a full disk; leases then end when they end.
-        log.warning("the disk is full: leases were not extended")
+    catalog.write(extend)
 
 
 def _adopt(catalog: Catalog, store: PackStore, pack_id: str) -> None:

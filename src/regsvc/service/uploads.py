@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -40,6 +41,9 @@ from regsvc.service.reading import ChunkReader
 from regsvc.service.recent import RecentChunks
 from regsvc.store import Kind, PackStore
 
+IDLE_FILES = 64
+"""Unfinished files without a stream whose uncut bytes are kept, for all uploads: 2 MiB each, about."""
+
 
 @dataclass(frozen=True)
 class Commit:
@@ -63,7 +67,9 @@ class Uploads:
         self._seals = ThreadPoolExecutor(4, thread_name_prefix="seal")
         self._sessions: dict[str, UploadSession] = {}
         self._renewed: dict[str, int] = {}
-        self._lock = threading.Lock()  # guards both
+        self._idle: OrderedDict[int, tuple[UploadSession, Draft]] = OrderedDict()
+        """Files whose stream ended before they did, by id of the draft; the oldest first."""
+        self._lock = threading.Lock()  # guards these three
 
     def start(self, model: ModelName, build: BuildName | None, request: Request) -> Upload:
         """Open an upload. Errors as StartUpload documents."""
@@ -125,6 +131,7 @@ class Uploads:
         """Store frames, then take recipe parts; gives (new chunks, their stored bytes). Errors as WriteChunks."""
         session = self.session(upload_id)
         with self._failing(upload_id):
+            session.begin_files([part.path for part in recipes])
             stored = session.put_frames(frames)
             for part in recipes:
                 session.take_recipe(part, stream)
@@ -134,7 +141,26 @@ class Uploads:
         """Begin or resume a file that comes as raw bytes."""
         session = self.session(upload_id)
         with self._failing(upload_id):
-            return session.open_file(path, size, stream)
+            session.begin_files([path])
+            draft = session.open_file(path, size, stream)
+        with self._lock:
+            self._idle.pop(id(draft), None)
+        return draft
+
+    def leave(self, upload_id: str, draft: Draft, stream: WritingStream) -> None:
+        """A stream of raw bytes has ended, with or without its file.
+
+        What it brought of an unfinished file stays at hand for the stream that resumes it, but only of the
+        last few files: clients may leave any number of them behind.
+        """
+        with self._lock:
+            session = self._sessions.get(upload_id)
+            if session is None or draft.owner is not stream or draft.complete:
+                return
+            self._idle[id(draft)] = (session, draft)
+            over = [self._idle.popitem(last=False)[1] for _ in range(len(self._idle) - IDLE_FILES)]
+        for owner, idle in over:
+            owner.drop_uncut(idle)
 
     def write(
         self, upload_id: str, draft: Draft, offset: int, data: memoryview, stream: WritingStream
@@ -314,6 +340,8 @@ class Uploads:
         with self._lock:
             session = self._sessions.pop(upload_id, None)
             self._renewed.pop(upload_id, None)
+            for key in [key for key, (owner, _) in self._idle.items() if owner is session]:
+                del self._idle[key]
         if session is not None:
             session.discard()
 

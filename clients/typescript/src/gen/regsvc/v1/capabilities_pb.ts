@@ -203,8 +203,8 @@ export const CapabilitiesSchema: GenMessage<Capabilities> = /*@__PURE__*/
  * 	DATA_LOSS            stored bytes fail their checksum; nothing wrong was sent
  * 	INTERNAL             a defect of the server; no detail is given
  *
- * Retries. Every call that changes something takes a `request_id`, at most 64 characters, chosen by
- * the client at random. The same request_id with the same request gives the first answer again and
+ * Retries. Every call that is not idempotent by itself takes a `request_id`, at most 64 characters,
+ * chosen by the client at random. The same request_id with the same request gives the first answer again and
  * changes nothing; with another request it is INVALID_ARGUMENT, reason REQUEST_ID_REUSED. Ids are
  * remembered for at least 7 days. Unary calls and whole streams may be retried on UNAVAILABLE.
  *
