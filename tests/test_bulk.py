@@ -66,3 +66,8 @@ def test_what_protobuf_refuses_is_refused(encoded: bytes) -> None:
         return
     message = decode(encoded)
     assert bytes(message.data) == expected.data
+
+
+def test_endless_varints_are_given_up_at_once() -> None:
+    with pytest.raises(DecodeError):
+        decode(b"\xff" * 4_000_000)

@@ -95,11 +95,11 @@ def _varint(number: int) -> bytes:
 
 
 def _read_varint(encoded: bytes, position: int) -> tuple[int, int]:
-    shift = number = 0
-    while True:
+    number = 0
+    for shift in range(0, 70, 7):
         byte = encoded[position]
         position += 1
         number |= (byte & 127) << shift
         if byte < 128:
             return number, position
-        shift += 7
+    raise IndexError("a varint has at most ten bytes")

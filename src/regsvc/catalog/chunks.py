@@ -102,17 +102,32 @@ def find_file(db: Reader, digest: bytes) -> tuple[int, int] | None:
     return None if row is None else (row[0], row[1])
 
 
-def add_file(tx: Transaction, digest: bytes, size: int, pieces: Sequence[tuple[int, int]]) -> int:
-    """The id of a file, made of (offset, chunk id) when it is new."""
-    found: int | None = tx.value("SELECT id FROM files WHERE digest = ?", [digest])
-    if found is not None:
-        return found
-    file_id = tx.insert("INSERT INTO files (digest, size) VALUES (?, ?) RETURNING id", [digest, size])
+@dataclass(frozen=True)
+class NewFile:
+    """A file whose digest is proven."""
+
+    digest: bytes
+    size: int
+    places: Sequence[tuple[int, int]]
+    """(file offset, chunk id)"""
+
+
+def add_files(tx: Transaction, files: Iterable[NewFile]) -> dict[bytes, int]:
+    """Ids of files by digest; those that are new are made. Few statements, however many files."""
+    wanted = {file.digest: file for file in files}
+    known = _file_ids(tx, list(wanted))
+    new = [file for digest, file in wanted.items() if digest not in known]
+    tx.run_many("INSERT INTO files (digest, size) VALUES (?, ?)", [(file.digest, file.size) for file in new])
+    made = _file_ids(tx, [file.digest for file in new])
     tx.run_many(
         "INSERT INTO file_chunks (file_id, file_offset, chunk_id) VALUES (?, ?, ?)",
-        [(file_id, offset, chunk_id) for offset, chunk_id in pieces],
+        [(made[file.digest], offset, chunk_id) for file in new for offset, chunk_id in file.places],
     )
-    return file_id
+    return known | made
+
+
+def _file_ids(db: Reader, digests: Sequence[bytes]) -> dict[bytes, int]:
+    return dict(db.rows_in("SELECT digest, id FROM files WHERE digest IN ({})", digests))
 
 
 def digests_of_file(db: Reader, file_id: int) -> list[bytes]:

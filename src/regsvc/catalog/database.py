@@ -294,6 +294,11 @@ def store_id(db: Reader) -> str:
     return str(db.value("SELECT value FROM settings WHERE key = 'store_id'"))
 
 
+def page_secret(db: Reader) -> str:
+    """What page tokens are sealed with; it never leaves the server."""
+    return str(db.value("SELECT value FROM settings WHERE key = 'page_secret'"))
+
+
 def _domain_error(error: BaseException) -> BaseException:
     """A full disk is the caller's to know; any other SQLite error is a defect and stays what it is."""
     if isinstance(error, sqlite.OperationalError) and "full" in str(error):

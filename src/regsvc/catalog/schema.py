@@ -265,4 +265,5 @@ def spine(db: Database) -> None:
         for statement in script.split(";\n"):
             if statement.strip():
                 db.conn.execute(statement)
-    db.conn.execute("INSERT INTO settings (key, value) VALUES ('store_id', ?)", [secrets.token_hex(16)])
+    for key in ("store_id", "page_secret"):
+        db.conn.execute("INSERT INTO settings (key, value) VALUES (?, ?)", [key, secrets.token_hex(16)])

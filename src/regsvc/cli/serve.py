@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 from pathlib import Path
 
 import click
@@ -62,6 +63,9 @@ def serve(config: Path | None, **flags: object) -> None:
 
 
 def _serve(settings: ServerConfig) -> None:
+    # Every open upload has a pack, and every client a socket: the usual 1,024 is a limit for shells.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     app = RegistryApp(settings.data, settings.limits)
     try:
         asyncio.run(run_server(settings, app, lambda address: click.echo(f"regsvc listening on {address}")))

@@ -117,6 +117,8 @@ class Fetching:
                 break
             request.ranges.add(path=path, offset=offset, length=length)
             self._asked += count
+        if not request.ranges:  # the stream broke off behind the last chunk
+            return ()
         call: Iterable[Any] = self._connection.artifacts.ReadChunks(request)
         return call
 

@@ -107,6 +107,7 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
                         add(await pending)
                         pending = None
                 finally:
+                    stream.gone = pending is not None
                     if pending is not None:
                         await asyncio.wait([pending])
         return response
@@ -130,6 +131,8 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
                         await pending
                         pending = None
                 finally:
+                    if writing is not None:
+                        writing.stream.gone = pending is not None
                     if pending is not None:
                         await asyncio.wait([pending])
                     if writing is not None:
@@ -221,9 +224,9 @@ class _FileWriting:
         self._uploads = servicer._uploads
         self._limit = servicer._limits.max_message_data_bytes
         self._upload_id = convert.upload_id(first.upload)
-        self._stream = WritingStream()
+        self.stream = WritingStream()
         size = first.size if first.HasField("size") else None
-        self._draft = self._uploads.open_file(self._upload_id, first.path, size, self._stream)
+        self._draft = self._uploads.open_file(self._upload_id, first.path, size, self.stream)
 
     def take(self, message: Bulk[pb.WriteFileRequest]) -> None:
         """Take one message's bytes, and its `finish`."""
@@ -231,14 +234,14 @@ class _FileWriting:
         _check_size(len(data), self._limit)
         digest = convert.digest_from_hex(request.digest)
         if len(data):
-            self._uploads.write(self._upload_id, self._draft, request.offset, data, self._stream)
+            self._uploads.write(self._upload_id, self._draft, request.offset, data, self.stream)
         if request.finish:
             end = request.offset + len(data)
-            self._uploads.finish_file(self._upload_id, self._draft, end, digest, self._stream)
+            self._uploads.finish_file(self._upload_id, self._draft, end, digest, self.stream)
 
     def leave(self) -> None:
         """The stream has ended."""
-        self._uploads.leave(self._upload_id, self._draft, self._stream)
+        self._uploads.leave(self._upload_id, self._draft, self.stream)
 
     def progress(self) -> pb.UploadFile:
         """How far the file got."""

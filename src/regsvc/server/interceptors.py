@@ -44,7 +44,10 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     ) -> Handler:
         """Wrap the handler, with its own arity."""
         handler = await continuation(details)
-        return handler if handler is None else _wrap(handler, _guard_unary, _guard_stream)
+        if handler is None:
+            return None
+        guarded = _wrap(handler, _guard_unary, _guard_stream)
+        return guarded._replace(request_deserializer=_lenient(handler.request_deserializer))
 
 
 class AccessLogInterceptor(grpc.aio.ServerInterceptor):
@@ -105,10 +108,38 @@ def _short(text: str) -> str:
     return shown if len(text) <= _LONGEST else shown + "..."
 
 
+class _Undecodable:
+    """Stands for a message that is none. Raised where it is read: gRPC would tell the client our exception."""
+
+
+def _lenient(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def call(encoded: bytes) -> Any:
+        try:
+            return deserialize(encoded)
+        except DecodeError:
+            return _Undecodable()
+
+    return call
+
+
+def _checked(request: Any) -> Any:
+    """The request, or the stream of requests, without what is no message. Raises `InvalidArgument`."""
+    if hasattr(request, "__aiter__"):
+        return _checked_stream(request)
+    if isinstance(request, _Undecodable):
+        raise InvalidArgument("the request is not a message of its type")
+    return request
+
+
+async def _checked_stream(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield _checked(request)
+
+
 def _guard_unary(behavior: Handler) -> Handler:
     async def call(request: Any, context: Context) -> Any:
         try:
-            return await behavior(request, context)
+            return await behavior(_checked(request), context)
         except (asyncio.CancelledError, grpc.aio.AbortError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a status
@@ -120,7 +151,7 @@ def _guard_unary(behavior: Handler) -> Handler:
 def _guard_stream(behavior: Handler) -> Handler:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
         try:
-            async for response in behavior(request, context):
+            async for response in behavior(_checked(request), context):
                 yield response
         except (asyncio.CancelledError, grpc.aio.AbortError):
             raise
@@ -142,8 +173,6 @@ def _domain_error(error: Exception) -> RegsvcError:
         return error
     if isinstance(error, StoreFull):
         return StorageFull("the registry's disk is full")
-    if isinstance(error, DecodeError):
-        return InvalidArgument("a message of the stream is not what its type says")
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].name}:{frames[-1].lineno}" if frames else "?"
     log.error("a call failed", extra={"error": type(error).__name__, "at": place})

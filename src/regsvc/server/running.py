@@ -106,6 +106,7 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     ready(address)
     await stop.wait()
     await _drain(server, checks, hub, activity, config.grace)
+    app.uploads.stop()
     for workers in (bulk, control, tails):
         workers.close()
 

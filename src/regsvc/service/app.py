@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from regsvc.catalog.database import Catalog, store_id
+from regsvc.catalog.database import Catalog, page_secret, store_id
 from regsvc.service.builds import Builds
 from regsvc.service.events import Events
 from regsvc.service.housekeeping import Housekeeping
@@ -44,7 +44,7 @@ class RegistryApp:
 
     def _wire(self) -> None:
         self.store_id = self.catalog.read(store_id)
-        pager = Pager(self.store_id)
+        pager = Pager(self.catalog.read(page_secret))
         chunk_reader = ChunkReader(self.store, self.catalog)
         self.files = VersionReader(self.catalog, chunk_reader)
         self.registry = Registry(self.catalog, pager, self.limits)

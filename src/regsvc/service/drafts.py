@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from blake3 import blake3
 
 from regsvc.content.chunking import Cutter
+from regsvc.errors import Unavailable
 
 DIGEST = 32
 EMPTY_DIGEST: bytes = blake3(b"").digest()
@@ -70,6 +71,8 @@ class Draft:
     """Pieces whose place in the file the catalog remembers."""
     saved_size: int = 0
     """Bytes of those."""
+    abandoned: Callable[[], bool] = bool
+    """Whether nobody waits for the hash any more: the client has gone, or the server stops."""
     _hasher: blake3 = field(default_factory=blake3)
     _hashed: int = 0
 
@@ -102,6 +105,8 @@ class Draft:
     def _hash_until(self, end: int, read: ReadChunk) -> None:
         last, raw = b"", b""
         while self._hashed < end:
+            if self.abandoned():
+                raise Unavailable("the upload was left; resume it")
             digest = self.pieces.digest(self._hashed)
             if digest != last:  # runs of one chunk, such as zeros, are read once
                 last, raw = digest, read(digest)

@@ -80,6 +80,8 @@ class WritingStream:
         self.again = blake3()
         """Hash of raw bytes that it brings for a file that is complete already."""
         self.again_size = 0
+        self.gone = False
+        """The client is not there any more: what is done for it may stop."""
 
 
 class UploadSession:
@@ -190,8 +192,9 @@ class UploadSession:
 
     def progress(self) -> list[FileProgress]:
         """How far each file got, by path."""
-        with self.lock:
-            return [progress_of(self.drafts[path]) for path in sorted(self.drafts)]
+        # Without the lock: hashing a long recipe holds it, and this is asked by those who wait.
+        drafts = dict(self.drafts)
+        return [progress_of(drafts[path]) for path in sorted(drafts)]
 
     def entries(self) -> list[manifest.Entry]:
         """The manifest so far. Raises `FilesIncomplete`, `InvalidArgument` when there are no files."""
@@ -276,6 +279,7 @@ class UploadSession:
             if path in stream.paths:
                 raise Superseded(f"a newer stream writes '{path}'", path=path)
             draft.owner = stream
+            draft.abandoned = lambda: stream.gone or self.closed
         stream.paths.add(path)
         return draft
 

@@ -12,6 +12,7 @@ from blake3 import blake3
 
 from regsvc.catalog import builds, chunks, logs
 from regsvc.catalog.builds import Build
+from regsvc.catalog.chunks import NewFile
 from regsvc.catalog.database import Catalog, Reader, Transaction
 from regsvc.catalog.logs import LogBatch
 from regsvc.content import codec
@@ -211,7 +212,8 @@ class Logs:
             for digest, length in pieces:
                 places.append((offset, located[digest].id))
                 offset += length
-            file_id = chunks.add_file(tx, hasher.digest(), pieces.size, places)
+            digest = hasher.digest()
+            file_id = chunks.add_files(tx, [NewFile(digest, pieces.size, places)])[digest]
             logs.move_to_blob(tx, build, offsets)
             builds.seal_log(tx, build, file_id, hasher.digest())
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from regsvc.catalog import aliases, builds, chunks, events, models, requests, uploads, versions
-from regsvc.catalog.chunks import PackFacts
+from regsvc.catalog.chunks import Chunk, NewFile, PackFacts
 from regsvc.catalog.database import Catalog, Reader, Transaction, now_us
 from regsvc.catalog.records import Metadata
 from regsvc.catalog.requests import Request
@@ -214,8 +214,8 @@ class Uploads:
             )
         for alias in commit.aliases:
             check_alias(alias)
-        session = self.session(upload_id)
         try:
+            session = self.session(upload_id)
             with session.lock:
                 version = self._commit(session, commit, request)
         except UploadClosed:
@@ -249,6 +249,12 @@ class Uploads:
             self._drop(upload_id)
         ended = now - 7 * 24 * 3600 * 1_000_000
         self._catalog.write(lambda tx: uploads.forget_old(tx, ended))
+
+    def stop(self) -> None:
+        """Let no work for a client hold up the end of the server."""
+        with self._lock:
+            for session in self._sessions.values():
+                session.closed = True
 
     def close(self) -> None:
         """Drop all sessions and wait for their packs."""
@@ -356,27 +362,33 @@ def _note_recipes(session: UploadSession) -> None:
             session.packer.add_note(Kind.RECIPE, draft.digest, raw)
 
 
-def _files(tx: Transaction, drafts: Iterable[Draft]) -> dict[str, int]:
+def _files(tx: Transaction, drafts: Collection[Draft]) -> dict[str, int]:
     """Ids of the files by path, made when new. Every chunk is checked again, in the committing transaction."""
-    found: dict[str, int] = {}
     new = [draft for draft in drafts if draft.proven_file is None]
     located = chunks.locate(tx, list({digest for draft in new for digest, _ in draft.pieces}))
+    ids = chunks.add_files(tx, (_new_file(draft, located) for draft in new))
+    found: dict[str, int] = {}
     for draft in drafts:
         assert draft.digest is not None
-        if draft.proven_file is not None:
-            if chunks.find_file(tx, draft.digest) is None:
-                raise ChunksMissing(f"chunks of '{draft.path}' are damaged; push it again", missing=1)
+        if draft.proven_file is None:
+            found[draft.path] = ids[draft.digest]
+        elif chunks.find_file(tx, draft.digest) is None:
+            raise ChunksMissing(f"chunks of '{draft.path}' are damaged; push it again", missing=1)
+        else:
             found[draft.path] = draft.proven_file
-            continue
-        missing = sum(digest not in located for digest, _ in draft.pieces)
-        if missing:
-            raise ChunksMissing(f"{missing} chunks of '{draft.path}' are gone", missing=missing)
-        places, offset = [], 0
-        for digest, size in draft.pieces:
-            places.append((offset, located[digest].id))
-            offset += size
-        found[draft.path] = chunks.add_file(tx, draft.digest, draft.pieces.size, places)
     return found
+
+
+def _new_file(draft: Draft, located: Mapping[bytes, Chunk]) -> NewFile:
+    assert draft.digest is not None
+    missing = sum(digest not in located for digest, _ in draft.pieces)
+    if missing:
+        raise ChunksMissing(f"{missing} chunks of '{draft.path}' are gone", missing=missing)
+    places, offset = [], 0
+    for digest, size in draft.pieces:
+        places.append((offset, located[digest].id))
+        offset += size
+    return NewFile(draft.digest, draft.pieces.size, places)
 
 
 def _with_build(tx: Transaction, upload: Upload, given: Metadata) -> Metadata:
