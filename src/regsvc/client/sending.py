@@ -22,7 +22,7 @@ from regsvc.content import codec
 from regsvc.v1 import artifact_pb2
 
 MESSAGE_BYTES = 1 << 20
-"""Bytes of payload or of recipes in one message, about: DESIGN §7."""
+"""Bytes of payload or of recipes in one message, about: smaller ones cost a call each, larger ones memory."""
 
 _ENCODERS = min(4, os.cpu_count() or 1)
 _ANSWER_TIMEOUT = 120.0

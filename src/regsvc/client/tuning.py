@@ -8,7 +8,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8 
 
 
 def keep_freed_memory() -> bool:
-    """Raise malloc's thresholds, as DESIGN §7 measured; false, and nothing changed, off glibc.
+    """Raise malloc's thresholds; false, and nothing changed, off glibc.
 
     glibc hands 1 MiB buffers back to the kernel after each message and faults them in again, which costs
     more than everything else done to them.
