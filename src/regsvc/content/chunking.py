@@ -107,7 +107,7 @@ class Cutter:
                     break
             chunks.append(Chunk(window[:size], step.layout))
             self._consume(size)
-        self._hold()
+        self._hold(need)
         return chunks
 
     def _reach(self, run: Run) -> int:
@@ -154,11 +154,13 @@ class Cutter:
             self._position += len(piece)
         return memoryview(self._held)[self._start : self._end].toreadonly()
 
-    def _hold(self) -> None:
-        """Keeps what is uncut for the next call."""
+    def _hold(self, need: int) -> None:
+        """Keeps what is uncut for the next call; with room for `need` bytes, unless the file may be a small one."""
         rest = self._block[self._position :]
         if self._start == self._end and rest:
-            self._held, self._start, self._end = bytearray(rest), 0, len(rest)
+            room = len(rest) if len(rest) <= MIN_CHUNK else max(need, len(rest))
+            self._held, self._start, self._end = bytearray(room), 0, len(rest)
+            memoryview(self._held)[: len(rest)] = rest
 
     def _reserve(self, size: int, most: int) -> None:
         """Makes room for `size` uncut bytes. It doubles up to `most`: a small file must not cost a whole chunk."""
