@@ -17,8 +17,8 @@ class Limits:
     """Digests in one FindMissingChunks: half a MiB of digests."""
     max_read_ranges: int = 16_384
     """Ranges in one ReadChunks."""
-    max_files_per_version: int = 200_000
-    """An upload keeps about 500 bytes a file in memory."""
+    max_files_per_version: int = 100_000
+    """An upload keeps about 4 KiB a file in memory until it is committed."""
     max_chunks_per_upload: int = 2_000_000
     """An upload keeps 36 bytes a chunk in memory; 2 TiB of 1 MiB slices."""
     max_open_uploads: int = 1024
