@@ -79,11 +79,6 @@ def connect_from_context(ctx: click.Context, server: str | None = None) -> Clien
     return root.with_resource(connect(chosen))
 
 
-def fail(message: str) -> NoReturn:
-    """End the command with one line on stderr and exit status 1."""
-    raise click.ClickException(message)
-
-
 def human_size(size: int) -> str:
     """Bytes for people: `90.9 MiB`."""
     amount = float(size)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ClassVar
@@ -34,7 +35,7 @@ class BuildCancelled(errors.RegsvcError):
     reason: ClassVar[str] = "BUILD_CANCELLED"
 
 
-class RunningBuild:
+class RunningBuild(ABC):
     """What can be recorded of a running build. Any thread may call it.
 
     Nothing here waits for the network: records are sent in the background, in order, for as long as the
@@ -97,9 +98,9 @@ class RunningBuild:
             raise
         self._leave(number, "SUCCEEDED", "")
 
+    @abstractmethod
     def log(self, text: str) -> None:
         """Write to the build's log; each line of `text` is one line of the log."""
-        raise NotImplementedError
 
     def publish(
         self, path: str | os.PathLike[str], *, aliases: Sequence[str] = (), **options: Any
@@ -116,7 +117,7 @@ class RunningBuild:
         """Wait until everything is durable. Raises `Unavailable` after `patience` seconds without the server."""
         self._recording.flush(patience)
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027 - a hook; the build of a parent process always goes on
         """Raise if the build cannot go on."""
 
     def _enter(self, name: str) -> int:

@@ -68,10 +68,6 @@ class StagedFile:
         """Every chunk is in its place and the file's digest is right."""
         return self._proven == len(self._have)
 
-    def has(self, number: int) -> bool:
-        """Whether a chunk is in its place."""
-        return bool(self._have[number])
-
     def create(self) -> None:
         """Make the file, at its full size; what it holds already stays."""
         os.makedirs(os.path.dirname(self.location), exist_ok=True)
