@@ -159,8 +159,11 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
         self, request: pb.ReadManifestRequest, context: Context
     ) -> AsyncIterator[pb.ReadManifestResponse]:
         ref = refs.version_from_wire(request.version)
+        convert.check_count(len(request.paths), self._limits.max_read_ranges, "paths")
         version, parts = await self._control.run(
-            lambda: self._files.manifest(ref, include_chunks=request.include_chunks)
+            lambda: self._files.manifest(
+                ref, include_chunks=request.include_chunks, paths=list(request.paths)
+            )
         )
         message = pb.ReadManifestResponse(version=version.ref.wire, digest=version.digest.hex())
         async for batch in self._control.iterate(_manifest_batches(parts)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -107,11 +107,20 @@ class VersionReader:
         self._chunks = chunk_reader
 
     def manifest(
-        self, ref: VersionRef, *, include_chunks: bool
+        self, ref: VersionRef, *, include_chunks: bool, paths: Sequence[str] = ()
     ) -> tuple[versions.Version, Iterator[ManifestPart]]:
-        """The version, and its files in manifest order. Raises `NotFound`."""
+        """The version, and its files, or those at `paths`, in manifest order. Raises `NotFound`."""
         version = self._catalog.read(lambda db: versions.find(db, ref))
-        return version, self._manifest_parts(version.id, include_chunks=include_chunks)
+        if not paths:
+            batches = self._all_files(version.id)
+        else:
+            found = self._catalog.read(lambda db: versions.files_by_path(db, version.id, paths))
+            for path in paths:
+                if path not in found:
+                    raise NotFound(f"the version has no file '{path}'", path=path)
+            chosen = [found[path] for path in sorted(found)]
+            batches = (chosen[start : start + FILES] for start in range(0, len(chosen), FILES))
+        return version, self._manifest_parts(batches, include_chunks=include_chunks)
 
     def frames(
         self, ref: VersionRef, ranges: Sequence[FileRange], accept: frozenset[int]
@@ -154,13 +163,16 @@ class VersionReader:
                 raw = self._chunks.decode(chunk, payload)
                 yield raw[max(0, start - place) : min(len(raw), end - place)]
 
-    def _manifest_parts(self, version_id: int, *, include_chunks: bool) -> Iterator[ManifestPart]:
+    def _all_files(self, version_id: int) -> Iterator[list[VersionFile]]:
         after = ""
-        while True:
-            files = self._files(version_id, after)
-            if not files:
-                return
+        while files := self._files(version_id, after):
             after = files[-1].path
+            yield files
+
+    def _manifest_parts(
+        self, batches: Iterable[Sequence[VersionFile]], *, include_chunks: bool
+    ) -> Iterator[ManifestPart]:
+        for files in batches:
             if not include_chunks:
                 yield from (ManifestPart(file, ()) for file in files)
                 continue

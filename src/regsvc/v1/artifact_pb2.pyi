@@ -222,12 +222,14 @@ class CommitUploadResponse(_message.Message):
     def __init__(self, version: _Optional[_Union[_registry_pb2.Version, _Mapping]] = ...) -> None: ...
 
 class ReadManifestRequest(_message.Message):
-    __slots__ = ("version", "include_chunks")
+    __slots__ = ("version", "include_chunks", "paths")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
     version: str
     include_chunks: bool
-    def __init__(self, version: _Optional[str] = ..., include_chunks: _Optional[bool] = ...) -> None: ...
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., include_chunks: _Optional[bool] = ..., paths: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ReadManifestResponse(_message.Message):
     __slots__ = ("version", "digest", "files")

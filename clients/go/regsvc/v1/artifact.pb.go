@@ -1329,6 +1329,10 @@ type ReadManifestRequest struct {
 	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
 	// Also send each file's chunks.
 	IncludeChunks bool `protobuf:"varint,2,opt,name=include_chunks,json=includeChunks,proto3" json:"include_chunks,omitempty"`
+	// Only these files, each once, in manifest order; empty means all. At most Capabilities.max_read_ranges.
+	// What the version does not hold is NOT_FOUND (metadata["path"]). With a part of the files the version's
+	// digest cannot be checked, the files' own digests can.
+	Paths         []string `protobuf:"bytes,3,rep,name=paths,proto3" json:"paths,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1375,6 +1379,13 @@ func (x *ReadManifestRequest) GetIncludeChunks() bool {
 		return x.IncludeChunks
 	}
 	return false
+}
+
+func (x *ReadManifestRequest) GetPaths() []string {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
 }
 
 // Response message of ArtifactService.ReadManifest.
@@ -1928,10 +1939,11 @@ const file_regsvc_v1_artifact_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x05 \x01(\tR\trequestId\"D\n" +
 	"\x14CommitUploadResponse\x12,\n" +
-	"\aversion\x18\x01 \x01(\v2\x12.regsvc.v1.VersionR\aversion\"V\n" +
+	"\aversion\x18\x01 \x01(\v2\x12.regsvc.v1.VersionR\aversion\"l\n" +
 	"\x13ReadManifestRequest\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12%\n" +
-	"\x0einclude_chunks\x18\x02 \x01(\bR\rincludeChunks\"w\n" +
+	"\x0einclude_chunks\x18\x02 \x01(\bR\rincludeChunks\x12\x14\n" +
+	"\x05paths\x18\x03 \x03(\tR\x05paths\"w\n" +
 	"\x14ReadManifestResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12-\n" +
