@@ -9,6 +9,15 @@ import pytest
 from support import Server
 
 
+@pytest.fixture(autouse=True, scope="session")
+def of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Cache and state of pushed files are the session's own, for child processes too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REGSVC_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("REGSVC_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture
 def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
     """A function that starts servers: start_server(*flags, data=..., env=...); all stopped at the end."""

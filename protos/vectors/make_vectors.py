@@ -19,6 +19,8 @@ def generate(spec: dict[str, Any]) -> bytes:
     """Bytes from their description in a vector file."""
     if "hex" in spec:
         return bytes.fromhex(spec["hex"])
+    if "parts" in spec:
+        return b"".join(generate(part) for part in spec["parts"])
     if "safetensors" in spec:
         header = spec["safetensors"].encode()
         return len(header).to_bytes(8, "little") + header + generate(spec["data"])
@@ -47,6 +49,7 @@ def chunking_vectors() -> dict[str, Any]:
         ("tensors: a gap, and bytes after the last", _gapped()),
         ("tensors too short a file: one chunk", _single(1000, 4000)),
         ("header that lies about its tensor: cut as unknown", _single(300_000, 1_200_004)),
+        *FORMATS.items(),
     ]
     found = []
     for name, spec in cases:

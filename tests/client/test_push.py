@@ -207,11 +207,12 @@ def test_windows_hold_every_byte_in_order(tmp_path_factory, sizes: list[int], mo
     digests: dict[str, bytes] = {}
     for window in reading.windows(scan(root) if sizes else [], most_chunks=most):
         for stretch in window:
-            assert stretch.offset == len(found.get(stretch.path, b""))
+            assert stretch.offset == len(found.get(stretch.file.path, b""))
             for chunk in stretch.chunks:
                 assert chunk.digest == blake3(chunk.data).digest()
-                found[stretch.path] = found.get(stretch.path, b"") + bytes(chunk.data)
+                assert chunk.offset == len(found.get(stretch.file.path, b""))
+                found[stretch.file.path] = found.get(stretch.file.path, b"") + bytes(chunk.data)
             if stretch.digest is not None:
-                digests[stretch.path] = stretch.digest
+                digests[stretch.file.path] = stretch.digest
     assert {path: found.get(path, b"") for path in content} == content
     assert digests == {path: blake3(data).digest() for path, data in content.items()}

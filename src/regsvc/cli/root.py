@@ -19,6 +19,7 @@ _COMMANDS = {
     "build": ("regsvc.cli.builds:build", "Run, list, show and cancel builds."),
     "logs": ("regsvc.cli.logs:logs", "Print or follow the log of a build."),
     "watch": ("regsvc.cli.events:watch", "Print what changes in the registry, as it happens."),
+    "cache": ("regsvc.cli.cache:cache", "List, prune and verify what pulls keep on this machine."),
 }
 """Command to its home and its line in `regsvc --help`, in that order."""
 

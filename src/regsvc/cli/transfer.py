@@ -98,10 +98,22 @@ def push(
 @click.command()
 @click.argument("ref")
 @click.argument("dest", type=click.Path())
+@click.option("--include", multiple=True, metavar="PATTERN", help="Only files that match.  Repeatable.")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="No files that match.  Repeatable.")
+@click.option("--hardlink", is_flag=True, help="Share files with the cache, for folders that are only read.")
 @click.option("--verify", is_flag=True, help="Read what is there already, instead of trusting its times.")
 @json_option
 @click.pass_context
-def pull(ctx: click.Context, ref: str, dest: str, verify: bool, as_json: bool) -> None:
+def pull(
+    ctx: click.Context,
+    ref: str,
+    dest: str,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    hardlink: bool,
+    verify: bool,
+    as_json: bool,
+) -> None:
     """Fetch REF into the folder DEST, checking every digest.
 
     DEST is replaced in one step, and only if it is absent, empty, or was made by a pull and not changed since.
@@ -109,7 +121,15 @@ def pull(ctx: click.Context, ref: str, dest: str, verify: bool, as_json: bool) -
     """
     client = connect_from_context(ctx, refs.parse_reference(ref).server)
     with _bar("pull", quiet=as_json) as listener:
-        pulled = client.pull(ref, dest, progress=listener, verify=verify)
+        pulled = client.pull(
+            ref,
+            dest,
+            include=include,
+            exclude=exclude,
+            hardlink=hardlink,
+            verify=verify,
+            progress=listener,
+        )
     if as_json:
         emit_json({**asdict(pulled), "seconds": round(pulled.seconds, 3)})
         return

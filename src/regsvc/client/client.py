@@ -6,14 +6,21 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from regsvc import refs
-from regsvc.client import builds, catalog, events, logs, pull, push, records
+from regsvc.client import builds, catalog, events, logs, pull, push, records, remote_file
 from regsvc.client.build_records import Build, BuildUpdate, Event, LogLine
+from regsvc.client.cache import Cache
 from regsvc.client.connection import Connection
 from regsvc.client.progress import Report
+from regsvc.client.remote_file import RemoteFile
+from regsvc.client.selection import Selection
 from regsvc.client.session import BuildSession
 from regsvc.errors import NameInvalid
+
+if TYPE_CHECKING:
+    from regsvc.client.tensors import Tensors
 
 ENDPOINT_VARIABLE = "REGSVC_ENDPOINT"
 DEFAULT_ENDPOINT = "127.0.0.1:7070"
@@ -82,7 +89,15 @@ class Client:
         )
 
     def pull(
-        self, ref: str, dest: str | os.PathLike[str], *, progress: Report | None = None, verify: bool = False
+        self,
+        ref: str,
+        dest: str | os.PathLike[str],
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        hardlink: bool = False,
+        verify: bool = False,
+        progress: Report | None = None,
     ) -> records.PullResult:
         """Fetch a version into the folder `dest`, only what is not there yet, and check every digest.
 
@@ -90,13 +105,44 @@ class Client:
         a pull and not touched since. If it holds the version already nothing is transferred; `verify` reads it
         again to be sure. An interrupted pull goes on from what is there.
 
+        Files and chunks that this machine's cache holds (docs/cache.md) are not transferred. `include` and
+        `exclude` are shell patterns over the paths of files, `*.safetensors` or `onnx/*`. `hardlink` lets files
+        share their bytes with the cache instead of copying them: for folders that are only read.
+
         Raises `NotFound`, `FailedPrecondition` (foreign or modified files in `dest`, or another pull into it
         under way), `DigestMismatch` (what came is not what was promised), `OSError` (disk full, no permission).
         """
         reference = refs.parse_reference(ref)
         return pull.pull(
-            self._connection(reference.server), reference.version, dest, report=progress, verify=verify
+            self._connection(reference.server),
+            reference.version,
+            dest,
+            report=progress,
+            verify=verify,
+            selection=Selection(tuple(include), tuple(exclude)) if include or exclude else None,
+            hardlink=hardlink,
+            cache=Cache.default(),
         )
+
+    def open(self, ref: str, path: str) -> RemoteFile:
+        """One file of a version as a seekable binary file object, which fetches what is read and proves it.
+
+        The version is the one that `ref` names now, wherever an alias moves. Raises `NotFound`, `PathInvalid`.
+        """
+        reference = refs.parse_reference(ref)
+        return remote_file.open_file(self._connection(reference.server), reference.version, path)
+
+    def tensors(self, ref: str, files: Sequence[str] = ()) -> Tensors:
+        """The tensors of a version as a mapping from names to arrays; only headers are read at first.
+
+        Those of all files that end with `.safetensors` or `.gguf`, or of `files`, whatever these are called.
+        Raises `NotFound`, `PathInvalid`, `InvalidArgument` (a file without a sound header, or names that clash),
+        `ResourceExhausted` (too many tensors to list).
+        """
+        from regsvc.client.tensors import list_tensors
+
+        reference = refs.parse_reference(ref)
+        return list_tensors(self._connection(reference.server), reference.version, files)
 
     def version(self, ref: str) -> records.Version:
         """One version. Raises `NotFound`."""

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import grpc
+import grpc.experimental
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -45,6 +46,12 @@ _OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 
+_BULK_OPTIONS = (
+    *_OPTIONS,
+    # The thread that reads a stream of answers also polls for them: no hand-over for every message.
+    (grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1),
+)
+
 _MESSAGE_LIMIT = 300
 """Longest text of a foreign error that is repeated, in characters."""
 
@@ -60,25 +67,21 @@ class Connection:
         self._first_contact = first_contact
         self._channel = grpc.insecure_channel(target, options=_OPTIONS)
         self.artifacts = artifact_pb2_grpc.ArtifactServiceStub(self._channel)
-        # The two that carry bulk bytes from and to this client; see `regsvc.bulk`.
-        service = f"/{artifact_pb2.DESCRIPTOR.package}.ArtifactService"
-        self.artifacts.WriteChunks = self._channel.stream_unary(
-            f"{service}/WriteChunks",
-            request_serializer=bulk.serialize,
-            response_deserializer=artifact_pb2.WriteChunksResponse.FromString,
-        )
-        self.artifacts.ReadChunks = self._channel.unary_stream(
-            f"{service}/ReadChunks",
-            request_serializer=artifact_pb2.ReadChunksRequest.SerializeToString,
-            response_deserializer=bulk.deserializer(artifact_pb2.ReadChunksResponse),
-        )
         self.builds = build_pb2_grpc.BuildServiceStub(self._channel)
         self.registry = registry_pb2_grpc.RegistryServiceStub(self._channel)
         self.events = event_pb2_grpc.EventServiceStub(self._channel)
         self.capabilities_stub = capabilities_pb2_grpc.CapabilitiesServiceStub(self._channel)
-        self._lock = threading.Lock()  # protects _capabilities
+        self._lock = threading.Lock()  # protects _capabilities and _bulk
+        self._bulk: list[BulkChannel] = []
         self._capabilities: Any = None
         self._answered = False
+
+    def bulk(self, number: int) -> BulkChannel:
+        """The channel of the stream `number` of a transfer: bulk bytes never share a connection with calls."""
+        with self._lock:
+            while len(self._bulk) <= number:
+                self._bulk.append(BulkChannel(self.target))
+            return self._bulk[number]
 
     def capabilities(self) -> Any:
         """The server's limits (a `capabilities_pb2.Capabilities`), asked for once."""
@@ -118,6 +121,8 @@ class Connection:
     def close(self) -> None:
         """Close the channel; calls under way end with `errors.RegsvcError`."""
         self._channel.close()
+        for bulk_channel in self._bulk:
+            bulk_channel.close()
 
     def __enter__(self) -> Connection:
         return self
@@ -126,6 +131,28 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class BulkChannel:
+    """A TCP connection of its own for the two calls that carry bulk bytes; see `regsvc.bulk`."""
+
+    def __init__(self, target: str) -> None:
+        self._channel = grpc.insecure_channel(target, options=_BULK_OPTIONS)
+        service = f"/{artifact_pb2.DESCRIPTOR.package}.ArtifactService"
+        self.WriteChunks = self._channel.stream_unary(
+            f"{service}/WriteChunks",
+            request_serializer=bulk.serialize,
+            response_deserializer=artifact_pb2.WriteChunksResponse.FromString,
+        )
+        self.ReadChunks = self._channel.unary_stream(
+            f"{service}/ReadChunks",
+            request_serializer=artifact_pb2.ReadChunksRequest.SerializeToString,
+            response_deserializer=bulk.deserializer(artifact_pb2.ReadChunksResponse),
+        )
+
+    def close(self) -> None:
+        """Calls under way end with an error."""
+        self._channel.close()
 
 
 def translate(error: grpc.RpcError, target: str = "") -> errors.RegsvcError:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from blake3 import blake3
 
 from regsvc import errors, refs
-from regsvc.client.connection import Connection, translate
+from regsvc.client.cache import Cache, Entries, NewFile
+from regsvc.client.connection import Connection
 from regsvc.client.destination import Destination, Marker
-from regsvc.client.fetching import Fetching, Place
+from regsvc.client.fetching import Fetching
+from regsvc.client.listing import Listing, RemoteFile, read_listing
+from regsvc.client.local import LocalChunks, Source, copy_all
+from regsvc.client.placing import Place, Placing
 from regsvc.client.progress import Report, Reporter
 from regsvc.client.records import Progress, PullResult
-from regsvc.client.resume import resumed
-from regsvc.client.staging import RemoteFile, StagedFile, Syncing, check_manifest, read_at
-from regsvc.content import manifest
-from regsvc.v1 import artifact_pb2
+from regsvc.client.selection import Selection
+from regsvc.client.staging import StagedFile, Syncing, read_at
 
 
 def pull(
@@ -29,162 +32,247 @@ def pull(
     *,
     report: Report | None = None,
     verify: bool = False,
+    selection: Selection | None = None,
+    hardlink: bool = False,
+    cache: Cache | None = None,
 ) -> PullResult:
     """Fetch a version into a folder. Behaviour and errors as at `Client.pull`."""
     started = time.monotonic()
     destination = Destination(dest)
-    with destination.locked():
+    with destination.locked(), _using(cache) as entries:
         earlier = destination.inspect()
         listing = read_listing(connection, ref)
+        files = listing.files if selection is None else selection.choose(listing.files)
         received = 0
-        held = earlier is not None and earlier.digest == listing.digest
-        if held and (not verify or _intact(destination, listing)):
+        links: tuple[str, ...] = ()
+        if (
+            earlier is not None
+            and _holds(earlier, listing, files)
+            and (not verify or _intact(destination, files))
+        ):
             destination.discard()
+            if entries is not None:
+                entries.touch(bytes.fromhex(listing.digest))
         else:
-            received = _fetch(connection, listing, destination, earlier, report)
+            pulling = _Pulling(connection, listing, files, destination, entries, hardlink=hardlink)
+            pulling.run(earlier, report)
+            received, links = pulling.received, tuple(sorted(pulling.links))
+            if entries is not None:
+                reference, version = str(listing.version), bytes.fromhex(listing.digest)
+                entries.add(version, reference, (_new_file(destination, file) for file in files))
     return PullResult(
         reference=str(listing.version),
         digest=listing.digest,
-        files=len(listing.files),
-        bytes=listing.size,
+        files=len(files),
+        bytes=sum(file.size for file in files),
         bytes_received=received,
+        links=links,
         seconds=time.monotonic() - started,
     )
 
 
-class Listing:
-    """The files of a version with their chunks, as a strategy of `resumed`; proven by `read_listing`."""
+class _Pulling:
+    """One pull into a staging folder, and that into its place."""
 
-    def __init__(self, connection: Connection, ref: refs.VersionRef) -> None:
-        self.version = ref
-        """By number, once the first message has come."""
-        self.digest = ""
-        self.files: list[RemoteFile] = []
+    def __init__(
+        self,
+        connection: Connection,
+        listing: Listing,
+        files: Sequence[RemoteFile],
+        destination: Destination,
+        entries: Entries | None,
+        *,
+        hardlink: bool,
+    ) -> None:
+        self.links: set[str] = set()
+        """How files came out of the cache as they are: reflink, hardlink."""
         self._connection = connection
+        self._listing = listing
+        self._files = files
+        self._destination = destination
+        self._entries = entries
+        self._hardlink = hardlink
+        self._total = sum(file.size for file in files)
+        self._there = 0
+        """Raw bytes that needed neither copying nor fetching."""
+        self._syncing = Syncing(destination.parent)
+        self._placing = Placing(lambda file: self._syncing.add(file.location))
+        self._fetching = Fetching(connection, listing.version, self._placing)
 
     @property
-    def size(self) -> int:
-        """Raw bytes of all files."""
-        return sum(file.size for file in self.files)
+    def received(self) -> int:
+        """Payload bytes that came from the server."""
+        return self._fetching.received
 
-    def open(self) -> Iterable[Any]:
-        self.files = []
-        request = artifact_pb2.ReadManifestRequest(version=self.version.wire, include_chunks=True)
-        call: Iterable[Any] = self._connection.artifacts.ReadManifest(request)
-        return call
+    def run(self, earlier: Marker | None, report: Report | None) -> None:
+        """Fetch, prove, make durable, put in place."""
+        resuming = self._destination.stage(self._listing.digest)
+        try:
+            with Reporter(self._so_far, report):
+                staged = self._stage(resuming)
+                self._fill(staged, self._local(earlier), resuming=resuming)
+            self._syncing.wait()
+        finally:
+            self._placing.close()
+            self._syncing.close()
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        tree = self._destination.tree
+        pulled = {file.path: StagedFile(file, tree).pulled() for file in self._files}
+        self._destination.replace(
+            Marker(str(self._listing.version), self._listing.digest, self._connection.target, now, pulled)
+        )
 
-    def take(self, response: Any) -> Iterable[None]:
-        if response.version:
-            self.version = refs.version_from_wire(response.version)
-            self.digest = response.digest
-        for file in response.files:
-            if not self.files or self.files[-1].path != file.path:
-                self.files.append(RemoteFile(file.path, file.size, bytes.fromhex(file.digest)))
-            for chunk in file.chunks:
-                self.files[-1].add(chunk.digest, chunk.size)
-        return ()
+    def _so_far(self) -> Progress:
+        return Progress(self._there + self._placing.placed, self._total, self.received)
 
-    def recover(self, error: errors.RegsvcError) -> None:
-        """Nothing to learn: it is read again from the start."""
+    def _stage(self, resuming: bool) -> list[StagedFile]:
+        """Make folders, and the files that need no bytes; gives the others."""
+        left = []
+        folders: set[str] = set()
+        for remote in self._files:
+            file = StagedFile(remote, self._destination.tree)
+            folder = os.path.dirname(file.location)
+            if folder not in folders:
+                os.makedirs(folder, exist_ok=True)
+                folders.add(folder)
+            if self._linked(file, resuming):
+                self._there += remote.size
+                self._syncing.add(file.location)
+                continue
+            if not file.lone:
+                file.create()
+            if file.done:  # it is empty
+                self._syncing.add(file.location)
+            else:
+                left.append(file)
+        return left
 
-    def progress(self) -> int:
-        return 0
+    def _linked(self, file: StagedFile, resuming: bool) -> bool:
+        """Whether the file came out of the cache as it is."""
+        if self._entries is None or not file.remote.size:
+            return False
+        if resuming and os.path.lexists(file.location):
+            return False
+        mode = self._entries.link(
+            file.remote.digest, file.remote.size, file.location, hardlink=self._hardlink
+        )
+        if mode is not None:
+            self.links.add(mode)
+        return mode is not None
+
+    def _local(self, earlier: Marker | None) -> LocalChunks:
+        local = LocalChunks(self._entries)
+        if earlier is not None:
+            local.add_folder(self._connection, self._destination, earlier)
+        return local
+
+    def _fill(self, files: Sequence[StagedFile], local: LocalChunks | None, *, resuming: bool) -> None:
+        """Bring every chunk of the files to its place, by the nearest way."""
+        lacking = list(self._kept(files) if resuming else _places(files))
+        sources = local.find(lacking) if local is not None else {}
+        here = [place for place in lacking if place.digest in sources]
+        for place in lacking:
+            if place.digest not in sources:
+                self._fetching.want(place)
+        missed: list[Place] = []
+        with _beside(lambda stop: copy_all(here, sources, self._placing, missed.append, stop)):
+            self._fetching.run()
+        self._placing.settle()
+        for place in missed:
+            self._fetching.want(place)
+        self._fetching.run()
+        self._placing.settle()
+        if local is not None:
+            self._fill_again(local, sources, missed)
+
+    def _fill_again(self, local: LocalChunks, sources: dict[bytes, Source], missed: Sequence[Place]) -> None:
+        """Files that were put together from wrong bytes: keep the chunks that are right, fetch the others."""
+        wrong, self._placing.wrong = self._placing.wrong, []
+        for place in (*missed, *_places(wrong)):
+            if place.digest in sources:
+                local.forget(sources[place.digest])
+        for file in wrong:
+            self._placing.placed -= file.remote.size
+            file.again()
+        if wrong:
+            self._fill(wrong, None, resuming=True)
+
+    def _kept(self, files: Sequence[StagedFile]) -> Iterator[Place]:
+        """Places whose chunks an interrupted pull did not leave there; the others are checked and count as placed."""
+        lacking: list[Place] = []
+        for place in _places(files):
+
+            def check(place: Place = place) -> list[tuple[Place, bytes]]:
+                begin = place.file.remote.offsets[place.number]
+                data = read_at(place.file.location, begin, place.size)
+                if blake3(data).digest() == place.digest:
+                    return [(place, data)]
+                lacking.append(place)
+                return []
+
+            self._placing.submit(check)
+        self._placing.settle()
+        lacking.sort(key=lambda place: (place.file.remote.path, place.number))
+        return iter(lacking)
 
 
-def read_listing(connection: Connection, ref: refs.VersionRef) -> Listing:
-    """The proven listing of a version. Raises `NotFound`, `PathInvalid`, `DigestMismatch`."""
-    listing = Listing(connection, ref)
-    for _ in resumed(listing, translate=lambda error: translate(error, connection.target)):
-        pass
+@contextlib.contextmanager
+def _beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Run `work` in a thread while the block runs, and raise at the end of the block what it raised.
+
+    It is told by the event when the block has failed and nothing more is to be done.
+    """
+    failures: list[BaseException] = []
+    stop = threading.Event()
+
+    def run() -> None:
+        try:
+            work(stop)
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="regsvc-local", daemon=True)
+    thread.start()
     try:
-        check_manifest(listing.files, bytes.fromhex(listing.digest))
-    except manifest.PathError as error:
-        raise errors.PathInvalid(f"refused what the server sent: {error}") from None
-    if ref.digest is not None and ref.digest != listing.digest:
-        raise errors.DigestMismatch(f"the server answered {ref} with another version", digest=listing.digest)
-    for file in listing.files:
-        file.check()
-    return listing
-
-
-def _fetch(
-    connection: Connection,
-    listing: Listing,
-    destination: Destination,
-    earlier: Marker | None,
-    report: Report | None,
-) -> int:
-    """Stage the version, put it in place, and give the payload bytes that came from the server."""
-    resuming = destination.stage(listing.digest)
-    syncing = Syncing()
-    fetching = Fetching(connection, listing.version, syncing.add)
-    try:
-        with Reporter(lambda: Progress(fetching.placed, listing.size, fetching.received), report):
-            local = _LocalChunks(connection, destination, earlier)
-            staged = [StagedFile(file, destination.tree) for file in listing.files]
-            for file in staged:
-                fetching.want(_take_local(file, local, fetching, resuming))
-                if file.done:
-                    syncing.add(file.location)
-            fetching.run()
-        syncing.wait()
+        yield
+    except BaseException:
+        stop.set()
+        raise
     finally:
-        fetching.close()
-        syncing.close()
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    files = {file.remote.path: file.pulled() for file in staged}
-    destination.replace(Marker(str(listing.version), listing.digest, connection.target, now, files))
-    return fetching.received
+        thread.join()
+    if failures:
+        raise failures[0]
 
 
-def _take_local(file: StagedFile, local: _LocalChunks, fetching: Fetching, resuming: bool) -> Iterator[Place]:
-    """Put in place what this host has of a file; gives the places of the other chunks."""
-    file.create()
-    for number, size in enumerate(file.remote.chunk_sizes):
-        digest = file.remote.chunk(number)
-        data = file.read(number) if resuming else b""
-        if len(data) != size or blake3(data).digest() != digest:
-            data = local.find(digest, size)
-            if data:
-                file.write(number, data)
-        if data:
-            fetching.placed += size
-            file.arrived(number, data)
-        else:
+@contextlib.contextmanager
+def _using(cache: Cache | None) -> Iterator[Entries | None]:
+    if cache is None:
+        yield None
+        return
+    with cache.using() as entries:
+        yield entries
+
+
+def _places(files: Sequence[StagedFile]) -> Iterator[Place]:
+    for file in files:
+        for number in range(len(file.remote.chunk_sizes)):
             yield Place(file, number)
 
 
-class _LocalChunks:
-    """Chunks of the version that the destination holds now, found by what the server lists for that version."""
-
-    def __init__(self, connection: Connection, destination: Destination, earlier: Marker | None) -> None:
-        self._places: dict[bytes, tuple[str, int]] = {}
-        if earlier is None:
-            return
-        model = refs.parse_reference(earlier.reference).version.model
-        try:
-            listing = read_listing(connection, refs.VersionRef(model, digest=earlier.digest))
-        except errors.NotFound:  # pulled from another registry, or deleted since
-            return
-        for file in listing.files:
-            offset = 0
-            for number, size in enumerate(file.chunk_sizes):
-                place = (os.path.join(destination.path, file.path), offset)
-                self._places.setdefault(file.chunk(number), place)
-                offset += size
-
-    def find(self, digest: bytes, size: int) -> bytes:
-        """The bytes of a chunk, proven, or nothing."""
-        place = self._places.get(digest)
-        if place is None:
-            return b""
-        data = read_at(*place, size)
-        return data if blake3(data).digest() == digest else b""
+def _new_file(destination: Destination, file: RemoteFile) -> NewFile:
+    location = os.path.join(destination.path, file.path)
+    chunks = ((file.chunk(number), size) for number, size in enumerate(file.chunk_sizes))
+    return NewFile(location, file.digest, file.size, chunks)
 
 
-def _intact(destination: Destination, listing: Listing) -> bool:
-    """Whether the folder holds the version, by reading all of it."""
-    for file in listing.files:
+def _holds(earlier: Marker, listing: Listing, files: Sequence[RemoteFile]) -> bool:
+    """Whether the folder has what is asked for, and nothing else."""
+    return earlier.digest == listing.digest and earlier.files.keys() == {file.path for file in files}
+
+
+def _intact(destination: Destination, files: Sequence[RemoteFile]) -> bool:
+    """Whether the folder holds the files, by reading all of it."""
+    for file in files:
         hasher = blake3()
         try:
             hasher.update_mmap(os.path.join(destination.path, file.path))

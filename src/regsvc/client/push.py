@@ -13,11 +13,14 @@ from blake3 import blake3
 from regsvc import errors, refs
 from regsvc.client import records
 from regsvc.client.connection import Connection, translate
+from regsvc.client.known import FileState, KnownFile, packed
+from regsvc.client.machine import streams_for
 from regsvc.client.progress import Report, Reporter
-from regsvc.client.reading import WINDOW_CHUNKS, Stretch, windows
+from regsvc.client.reading import WINDOW_BYTES, WINDOW_CHUNKS, Stale, Stretch, windows
 from regsvc.client.resume import DEFAULT_PATIENCE, resumed
 from regsvc.client.scan import SourceFile, scan
 from regsvc.client.sending import Sending, Tally
+from regsvc.client.unchanged import unchanged
 from regsvc.content import manifest
 from regsvc.v1 import artifact_pb2
 
@@ -26,6 +29,9 @@ COMMIT_TIMEOUT = 3600.0
 
 _ROUNDS = 4
 """How often a push may begin again because the server forgot its upload or part of it."""
+
+_FILE_LOAD = 64 << 10
+"""What a file costs beside its bytes, in bytes."""
 
 _BEGIN_AGAIN = (
     errors.LeaseLapsed,
@@ -58,25 +64,34 @@ def push(
     most = connection.capabilities().max_files_per_version
     if most and len(files) > most:
         raise errors.InvalidArgument(f"{len(files)} files are more than the {most} that a version may hold")
-    upload = _Upload(connection, model, build, files, request_id or uuid.uuid4().hex, patience)
+    state = FileState(path)
+    known = state.recall(files)
+    known |= unchanged(connection, model, (file for file in files if file.path not in known))
+    upload = _Upload(connection, model, build, files, known, request_id or uuid.uuid4().hex, patience)
     with Reporter(upload.so_far, report):
-        version = _carry_out(upload, metadata, aliases)
+        version = _carry_out(upload, state, metadata, aliases)
+    state.remember(files, upload.found)
     return records.push_result(
         version,
-        chunks=upload.chunks,
+        chunks=sum(len(file) for file in upload.found.values()),
         chunks_sent=upload.tally.chunks_sent,
         bytes_sent=upload.tally.bytes_sent,
         seconds=time.monotonic() - started,
     )
 
 
-def _carry_out(upload: _Upload, metadata: Any, aliases: Sequence[str]) -> records.Version:
+def _carry_out(upload: _Upload, state: FileState, metadata: Any, aliases: Sequence[str]) -> records.Version:
     upload.start()
     for left in reversed(range(_ROUNDS)):
         try:
             for _ in resumed(upload, translate=upload.translate, patience=upload.patience):
                 pass
             return upload.commit(metadata, aliases)
+        except Stale:
+            if not upload.known:
+                raise
+            state.forget()
+            upload.read_everything()
         except _BEGIN_AGAIN as error:
             if not left:
                 raise
@@ -93,12 +108,17 @@ class _Upload:
         model: refs.ModelName,
         build: refs.BuildName | None,
         files: list[SourceFile],
+        known: dict[str, KnownFile],
         request_id: str,
         patience: float,
     ) -> None:
         self.tally = Tally()
         self.total = sum(file.size for file in files)
         self.patience = patience
+        self.known = known
+        """Files that need not be read, by path."""
+        self.found: dict[str, KnownFile] = {}
+        """What has been learned of each file that was sent whole, by path."""
         self._connection = connection
         self._model = model
         self._build = build
@@ -109,13 +129,6 @@ class _Upload:
         self._closed = False
         self._committed: dict[str, int] = {}
         self._complete: set[str] = set()
-        self._entries: dict[str, manifest.Entry] = {}
-        self._chunks: dict[str, int] = {}
-
-    @property
-    def chunks(self) -> int:
-        """Chunks of all files that have been read."""
-        return sum(self._chunks.values())
 
     def so_far(self) -> records.Progress:
         return records.Progress(self.tally.done, self.total, self.tally.bytes_sent)
@@ -137,17 +150,29 @@ class _Upload:
         self._committed, self._complete = {}, set()
         self._closed = answer.upload.state == artifact_pb2.UPLOAD_STATE_COMMITTED
 
+    def read_everything(self) -> None:
+        """Some file is not what it was known to be: begin again, and take nothing for known."""
+        self.known = {}
+        self.found.clear()
+        self.start()
+
     def open(self) -> Iterable[Any]:
         """Send what is not yet known to be there."""
         remaining = [
-            file for file in self._files if file.path not in self._complete or file.path not in self._entries
+            file for file in self._files if file.path not in self._complete or file.path not in self.found
         ]
-        self.tally.done = self.total - sum(file.size for file in remaining)
-        most = self._connection.capabilities().max_find_missing
-        stretches = self._noted(windows(remaining, most_chunks=min(WINDOW_CHUNKS, most or WINDOW_CHUNKS)))
+        size = sum(file.size for file in remaining)
+        self.tally.done = self.total - size
         if self._closed:
-            return self._only_read(stretches)
-        return Sending(self._connection, self._name, stretches, self._committed, self.tally)
+            return self._only_read(self._windows(remaining, 1))
+        lanes = _dealt(remaining, streams_for(size))
+        return Sending(
+            self._connection,
+            self._name,
+            [self._windows(lane, len(lanes)) for lane in lanes],
+            self._committed,
+            self.tally,
+        )
 
     def take(self, response: Any) -> Iterable[None]:
         return ()
@@ -181,7 +206,9 @@ class _Upload:
 
     def commit(self, metadata: Any, aliases: Sequence[str]) -> records.Version:
         """Make the version. The answer is the same however often it is asked for."""
-        digest = manifest.version_digest(self._entries.values()).hex()
+        digest = manifest.version_digest(
+            manifest.Entry(file.path, file.size, self.found[file.path].digest) for file in self._files
+        ).hex()
         request = artifact_pb2.CommitUploadRequest(
             upload=self._name,
             metadata=metadata,
@@ -203,16 +230,27 @@ class _Upload:
     def _call(self, method: Any, request: Any, timeout: float = 60.0) -> Any:
         return self._connection.call(method, request, timeout=timeout, patience=self.patience)
 
-    def _noted(self, stretches: Iterable[list[Stretch]]) -> Iterator[list[Stretch]]:
-        """Keep what is learned of each file on the way: its digest and its number of chunks."""
-        count = 0
-        for window in stretches:
+    def _windows(self, files: list[SourceFile], lanes: int) -> Iterator[list[Stretch]]:
+        """The files of one lane; what is learned of each is kept on the way."""
+        most = self._connection.capabilities().max_find_missing
+        learned: list[bytes] = []
+        for window in windows(
+            files,
+            known=self.known,
+            most_bytes=WINDOW_BYTES // lanes,
+            most_chunks=min(WINDOW_CHUNKS, most or WINDOW_CHUNKS),
+        ):
             for stretch in window:
-                count = len(stretch.chunks) + (count if stretch.offset else 0)
+                path = stretch.file.path
+                if path in self.known:
+                    if stretch.digest is not None:
+                        self.found[path] = self.known[path]
+                    continue
+                if not stretch.offset:
+                    learned.clear()
+                learned.append(packed((each.digest, each.size, each.layout) for each in stretch.chunks))
                 if stretch.digest is not None:
-                    size = stretch.offset + stretch.size
-                    self._entries[stretch.path] = manifest.Entry(stretch.path, size, stretch.digest)
-                    self._chunks[stretch.path] = count
+                    self.found[path] = KnownFile(stretch.digest, b"".join(learned), stretch.settled)
             yield window
 
     def _only_read(self, stretches: Iterable[list[Stretch]]) -> Iterator[None]:
@@ -220,3 +258,14 @@ class _Upload:
         for window in stretches:
             self.tally.done += sum(stretch.size for stretch in window)
         yield from ()
+
+
+def _dealt(files: list[SourceFile], streams: int) -> list[list[SourceFile]]:
+    """The files, in order, dealt out so that each stream has about the same number of bytes."""
+    lanes: list[list[SourceFile]] = [[] for _ in range(max(1, min(streams, len(files))))]
+    loads = [0] * len(lanes)
+    for file in files:
+        lightest = loads.index(min(loads))
+        lanes[lightest].append(file)
+        loads[lightest] += file.size + _FILE_LOAD
+    return lanes

@@ -71,6 +71,8 @@ class PullResult:
     """Raw bytes of all files."""
     bytes_received: int
     """Bytes of payloads that came from the server, as encoded."""
+    links: tuple[str, ...] = ()
+    """How files came out of the cache without being copied: `reflink`, `hardlink`."""
     seconds: float
 
 

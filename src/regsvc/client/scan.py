@@ -23,6 +23,9 @@ class SourceFile:
     size: int
     """Bytes."""
     mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
 
 
 def scan(root: str | os.PathLike[str], *, follow_symlinks: bool = False) -> list[SourceFile]:
@@ -91,7 +94,15 @@ def _file(path: str, location: str, status: os.stat_result) -> SourceFile:
     _check(path)
     if not stat.S_ISREG(status.st_mode):
         raise PathInvalid(f"{path!r} is no regular file", path=path)
-    return SourceFile(path, location, status.st_size, status.st_mtime_ns)
+    return SourceFile(
+        path,
+        location,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_ino,
+        status.st_dev,
+    )
 
 
 def _check(path: str) -> None:

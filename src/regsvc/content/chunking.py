@@ -4,13 +4,16 @@ Tensor files are cut along their tensors (see `regsvc.content.plans`), everythin
 the Remote Execution API's parameters: https://github.com/bazelbuild/remote-apis, `FastCdc2020Params`.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from pyfastcdc import FastCDC
 
 from regsvc.content.buffer import Buffer
+from regsvc.content.formats import plan_for
 from regsvc.content.layout import Layout
-from regsvc.content.plans import MAX_CHUNK, MIN_CHUNK, REST, SLICE, SMALL_TENSOR, Peek, Run, plan_for
+from regsvc.content.plans import MAX_CHUNK, MIN_CHUNK, REST, SLICE, SMALL_TENSOR, Peek, Run
+from regsvc.content.tensors import TensorSpan
 
 __all__ = ["MAX_CHUNK", "MIN_CHUNK", "SLICE", "SMALL_TENSOR", "Chunk", "Cutter", "cut"]
 
@@ -39,12 +42,15 @@ class Cutter:
 
     `size` is the declared size of the file in bytes: tensors are only believed if they lie within it. If it
     is unknown, or wrong, the file is still cut and complete, but may share fewer chunks with others.
+    `spans` are tensors that another file says lie in this one, in any order (`regsvc.content.onnx`): the file is cut
+    along them, whatever its own bytes look like, unless they overlap or leave the file.
 
-    Held between calls: under 2 MiB, or a tensor header of at most 16 MiB. A `Cutter` belongs to one thread.
+    Held between calls: under 2 MiB, up to 9 MiB of an archive's or an ONNX model's small parts, or a tensor header
+    of at most 16 MiB. A `Cutter` belongs to one thread.
     """
 
-    def __init__(self, size: int | None = None) -> None:
-        self._plan = plan_for(size)
+    def __init__(self, size: int | None = None, spans: Iterable[TensorSpan] | None = None) -> None:
+        self._plan = plan_for(size, spans)
         self._step: Peek | Run = REST
         self._left: int | None = None
         # Uncut bytes of earlier blocks are _held[_start:_end]; the rest of it is room.
@@ -81,15 +87,16 @@ class Cutter:
         chunks: list[Chunk] = []
         while True:
             step = self._step
-            need = step.size if isinstance(step, Peek) else self._reach(step)
-            window = self._window(need)
+            # A walk peeks ever further ahead: were there no room to spare, each step would copy all that is held.
+            need = step.after + step.size if isinstance(step, Peek) else self._reach(step)
+            window = self._window(need, need + step.after if isinstance(step, Peek) else need)
             whole = final or len(window) >= need
             if not window:
                 return chunks
             if isinstance(step, Peek):
                 if not whole:
                     break
-                self._advance(bytes(window[:need]))
+                self._advance(bytes(window[step.after : need]))
                 continue
             if step.slice is not None:
                 if not whole:
@@ -139,14 +146,14 @@ class Cutter:
             if self._left == 0:
                 self._advance(None)
 
-    def _window(self, need: int) -> memoryview:
+    def _window(self, need: int, room: int) -> memoryview:
         """Uncut bytes, at least `need` if there are as many: the block itself, or _held filled up from it."""
         have = self._end - self._start
         if not have:
             return self._block[self._position :]
         if have < need:
             piece = self._block[self._position : self._position + need - have]
-            self._reserve(have + len(piece), need)
+            self._reserve(have + len(piece), room)
             # Filled in place, never resized: chunks may still be views of the bytes before _start.
             memoryview(self._held)[self._end : self._end + len(piece)] = piece
             self._end += len(piece)

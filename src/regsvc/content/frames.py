@@ -90,13 +90,18 @@ def sized_frame(data: memoryview, begin: int, frame: ZstdFrame, size: int) -> Bu
 
 def raw_frame(data: Buffer) -> bytes:
     """A zstd frame that holds `data` in raw blocks: any decoder reads it, at the speed of a copy."""
+    return b"".join(raw_pieces(data))
+
+
+def raw_pieces(data: Buffer) -> list[Buffer]:
+    """What `raw_frame` joins; the blocks are views of `data`."""
     view = memoryview(data)
-    parts: list[Buffer] = [_header(len(view), checksum=False)]
+    pieces: list[Buffer] = [_header(len(view), checksum=False)]
     for begin in range(0, max(len(view), 1), _MAX_BLOCK):
         block = view[begin : begin + _MAX_BLOCK]
         last = begin + _MAX_BLOCK >= len(view)
-        parts += ((len(block) << 3 | _RAW << 1 | last).to_bytes(3, "little"), block)
-    return b"".join(parts)
+        pieces += ((len(block) << 3 | _RAW << 1 | last).to_bytes(3, "little"), block)
+    return pieces
 
 
 def _header(size: int, *, checksum: bool) -> bytes:

@@ -1,4 +1,4 @@
-"""A bounded reader of safetensors headers, which come from strangers.
+"""Where tensors lie in a file, and a bounded reader of safetensors headers, which come from strangers.
 
 Format: https://github.com/huggingface/safetensors#format. A file is `u64 N` little-endian, N bytes of JSON
 object, then tensor data; `data_offsets` count from the end of the JSON.
@@ -10,6 +10,7 @@ from math import prod
 from typing import Any, NamedTuple, NoReturn
 
 from regsvc.content.layout import Layout
+from regsvc.content.plans import Peek, Plan, tensor_runs
 
 PREFIX_SIZE = 8
 """Bytes of the length field before the JSON."""
@@ -48,7 +49,7 @@ _DTYPES: dict[str, tuple[int, Layout]] = {
 
 
 class HeaderError(ValueError):
-    """This is not a safetensors header we are sure of; the message says why."""
+    """This is not a header that we are sure of; the message says why."""
 
 
 class TensorSpan(NamedTuple):
@@ -63,7 +64,12 @@ class TensorSpan(NamedTuple):
     @property
     def layout(self) -> Layout:
         """The element width of `dtype`."""
-        return _DTYPES[self.dtype][1]
+        return layout_of(self.dtype)
+
+
+def layout_of(dtype: str) -> Layout:
+    """The element width of a type, by its name; the blocks of quantised types count as bytes."""
+    return _DTYPES[dtype][1] if dtype in _DTYPES else Layout.WIDTH1
 
 
 def looks_like_safetensors(head: bytes) -> bool:
@@ -71,6 +77,18 @@ def looks_like_safetensors(head: bytes) -> bool:
     if len(head) <= PREFIX_SIZE or head[PREFIX_SIZE] != ord("{"):
         return False
     return 2 <= int.from_bytes(head[:PREFIX_SIZE], "little") <= MAX_HEADER
+
+
+def safetensors_plan(size: int) -> Plan:
+    """Along the tensors of a file of `size` bytes; nothing if in doubt."""
+    head = yield Peek(PREFIX_SIZE + 1)
+    try:
+        end = header_end(head, size)
+        header = yield Peek(end)
+        spans = parse_safetensors(header, size)
+    except HeaderError:
+        return
+    yield from tensor_runs(spans, end)
 
 
 def header_end(head: bytes, file_size: int) -> int:
@@ -95,15 +113,20 @@ def parse_safetensors(header: bytes, file_size: int) -> list[TensorSpan]:
     end = header_end(header, file_size)
     if len(header) != end:
         raise HeaderError(f"header is {len(header)} bytes of {end}")
-    spans = sorted(_spans(_load(header[PREFIX_SIZE:]), end), key=lambda span: (span.begin, span.end))
-    covered = end
-    for span in spans:
-        if span.end > file_size:
-            raise HeaderError(f"tensor {span.name!r} ends at {span.end}, the file at {file_size}")
+    return in_file_order(_spans(_load(header[PREFIX_SIZE:]), end), end, file_size)
+
+
+def in_file_order(spans: Iterable[TensorSpan], start: int, end: int) -> list[TensorSpan]:
+    """`spans` by where they begin. Raises `HeaderError` if they overlap, or leave the bytes [start, end)."""
+    ordered = sorted(spans, key=lambda span: (span.begin, span.end))
+    covered = start
+    for span in ordered:
+        if span.end > end:
+            raise HeaderError(f"tensor {span.name!r} ends at {span.end}, the file at {end}")
         if span.begin < covered and span.begin != span.end:
             raise HeaderError(f"tensor {span.name!r} overlaps the one before it")
         covered = max(covered, span.end)
-    return spans
+    return ordered
 
 
 def _load(text: bytes) -> dict[str, Any]:

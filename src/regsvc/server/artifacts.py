@@ -22,6 +22,8 @@ from regsvc.v1 import artifact_pb2_grpc
 
 UPLOAD_FILES = 10_000
 """Files in one GetUploadResponse."""
+_AHEAD = 2
+"""Bulk messages that are read ahead of the one that is being sent."""
 _CHUNK_REF_BYTES = 40
 _MANIFEST_FILE_BYTES = 150
 
@@ -183,7 +185,7 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
             refs.version_from_wire(request.version), ranges, frozenset(request.accept)
         )
         async with self._reading:
-            async for message in self._bulk.iterate(_chunk_messages(frames)):
+            async for message in self._bulk.iterate(_chunk_messages(frames), at_once=_AHEAD):
                 yield message
 
     async def ReadFile(
@@ -196,7 +198,7 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
         position = request.offset
         head = pb.ReadFileResponse(size=file.size, digest=file.digest.hex(), offset=position)
         async with self._reading:
-            async for part in self._bulk.iterate(_joined(data)):
+            async for part in self._bulk.iterate(_joined(data), at_once=_AHEAD):
                 head.offset = position
                 position += len(part)
                 yield Bulk(head, (part,))

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_END = object()
-
 
 class Workers:
     """One bounded pool of threads, used from the event loop."""
@@ -24,18 +22,22 @@ class Workers:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
 
-    async def iterate(self, items: Iterator[T]) -> AsyncIterator[T]:
-        """The items of a blocking iterator, one read ahead while the last one is on its way."""
+    async def iterate(self, items: Iterator[T], *, at_once: int = 1) -> AsyncIterator[T]:
+        """The items of a blocking iterator, `at_once` of them read ahead while the last ones are on their way.
+
+        Each turn between loop and thread costs two wake-ups, which several items share.
+        """
         loop = asyncio.get_running_loop()
 
-        def step() -> object:
-            return next(items, _END)
+        def step() -> list[T]:
+            return list(islice(items, at_once))
 
         ahead = loop.run_in_executor(self._pool, step)
         try:
-            while (item := await ahead) is not _END:
+            while batch := await ahead:
                 ahead = loop.run_in_executor(self._pool, step)
-                yield item  # type: ignore[misc]
+                for item in batch:
+                    yield item
         finally:
             # A generator cannot be closed while a thread is inside it.
             await asyncio.wait([ahead])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from blake3 import blake3
 
+from regsvc.content.buffer import Buffer
 from regsvc.content.chunking import Cutter
 from regsvc.errors import Unavailable
 
@@ -86,7 +87,7 @@ class Draft:
         """Contiguous bytes from the start that need not be sent again."""
         return self.received if self.cutter is not None else self.pieces.size
 
-    def hash_arrived(self, raw: bytes, read: ReadChunk) -> None:
+    def hash_arrived(self, raw: Buffer, read: ReadChunk) -> None:
         """Hash up to the newest piece, whose raw bytes are at hand.
 
         A file without news may be one that the store has already proven, so hashing waits for the first

@@ -16,7 +16,8 @@ from regsvc.catalog import chunks, uploads
 from regsvc.catalog.database import Catalog, Reader, Transaction
 from regsvc.catalog.uploads import Upload
 from regsvc.content import codec, manifest
-from regsvc.content.chunking import Chunk, Cutter
+from regsvc.content.buffer import Buffer
+from regsvc.content.chunking import MAX_CHUNK, Chunk, Cutter
 from regsvc.content.codec import Codec, Frame
 from regsvc.content.frames import FrameError
 from regsvc.errors import (
@@ -108,22 +109,37 @@ class UploadSession:
         self._piece_count = 0
         self._load_progress()
 
-    def put_frames(self, frames: Sequence[IncomingFrame]) -> tuple[int, int]:
-        """Verify and store chunks; gives (new chunks, their stored bytes). Raises `FrameInvalid`, `DigestMismatch`."""
+    def take(
+        self, frames: Sequence[IncomingFrame], recipes: Sequence[RecipePart], stream: WritingStream
+    ) -> tuple[int, int]:
+        """Take one message: frames, then recipe parts; gives (new chunks, their stored bytes).
+
+        Errors as WriteChunks documents.
+        """
+        self.begin_files([part.path for part in recipes])
+        arrived, stored = self._put_frames(frames)
+        for part in recipes:
+            self._take_recipe(part, stream, arrived)
+        for digest, raw in arrived.items():
+            # What no recipe of its own message named waits for a later one, without the rest of the message.
+            self._recent.put(digest, bytes(raw))
+        return stored
+
+    def _put_frames(self, frames: Sequence[IncomingFrame]) -> tuple[dict[bytes, Buffer], tuple[int, int]]:
+        """Verify and store chunks; gives the raw bytes by digest, and (new chunks, their stored bytes)."""
+        arrived: dict[bytes, Buffer] = {}
         checked = []
         for frame in frames:
             raw = _decode(frame)
             if blake3(raw).digest() != frame.digest:
                 raise DigestMismatch("a chunk's bytes do not have its digest", digest=frame.digest.hex())
-            self._recent.put(frame.digest, raw)
-            # A raw payload is the chunk itself: what was copied out of the message once serves for both.
-            payload = raw if frame.codec == Codec.RAW else frame.payload
-            checked.append((frame.digest, frame.raw_size, Frame(Codec(frame.codec), payload)))
+            arrived[frame.digest] = raw
+            checked.append((frame.digest, frame.raw_size, Frame(Codec(frame.codec), frame.payload)))
         stored = self._pin_stored([digest for digest, *_ in checked])
-        return self.packer.add([new for new in checked if new[0] not in stored], self._save_progress)
+        return arrived, self.packer.add([new for new in checked if new[0] not in stored], self._save_progress)
 
-    def take_recipe(self, part: RecipePart, stream: WritingStream) -> None:
-        """Add chunks that the server has to a file, in order. Errors as WriteChunks documents."""
+    def _take_recipe(self, part: RecipePart, stream: WritingStream, arrived: dict[bytes, Buffer]) -> None:
+        """Add chunks that the server has to a file, in order."""
         with self.lock:
             draft = self._claim(part.path, stream)
             if draft.complete:
@@ -136,7 +152,7 @@ class UploadSession:
             self._require_chunks(fresh_refs)
             for digest, size in fresh_refs:
                 draft.pieces.append(digest, size)
-                raw = self._recent.take(digest)
+                raw = arrived.pop(digest, None) or self._recent.take(digest)
                 if raw is not None:
                     draft.hash_arrived(raw, self.read_chunk)
             if draft.has_news:
@@ -405,7 +421,10 @@ class UploadSession:
                 draft.saved, draft.saved_size = len(draft.pieces), draft.pieces.size
 
 
-def _decode(frame: IncomingFrame) -> bytes:
+def _decode(frame: IncomingFrame) -> Buffer:
+    """The raw bytes; of a raw frame a view of its message."""
+    if frame.codec == Codec.RAW and len(frame.payload) == frame.raw_size <= MAX_CHUNK:
+        return frame.payload
     try:
         return codec.decode(frame.codec, frame.payload, frame.raw_size)
     except FrameError as error:

@@ -18,6 +18,7 @@ from regsvc.catalog import chunks
 from regsvc.catalog.chunks import PackFacts
 from regsvc.catalog.database import Catalog, Transaction
 from regsvc.content import codec
+from regsvc.content.buffer import Buffer
 from regsvc.content.codec import Codec, Frame
 from regsvc.errors import StorageFull, UploadClosed
 from regsvc.store import (
@@ -60,7 +61,9 @@ class Packer:
             news: dict[bytes, NewRecord] = {}
             for digest, raw_size, frame in frames:
                 if digest not in self._fresh:
-                    news[digest] = NewRecord(Kind.CHUNK, frame.codec, digest, raw_size, bytes(frame.payload))
+                    news[digest] = NewRecord(
+                        Kind.CHUNK, frame.codec, digest, raw_size, _readonly(frame.payload)
+                    )
             if not news:
                 return 0, 0
             writer = self._room(len(news), on_sealed)
@@ -165,6 +168,10 @@ class Packer:
         except BaseException:
             writer.discard()
             raise
+
+
+def _readonly(payload: Buffer) -> bytes | memoryview:
+    return payload if isinstance(payload, bytes) else memoryview(payload).toreadonly()
 
 
 def facts(pack: SealedPack) -> PackFacts:

@@ -131,11 +131,7 @@ class Uploads:
         """Store frames, then take recipe parts; gives (new chunks, their stored bytes). Errors as WriteChunks."""
         session = self.session(upload_id)
         with self._failing(upload_id):
-            session.begin_files([part.path for part in recipes])
-            stored = session.put_frames(frames)
-            for part in recipes:
-                session.take_recipe(part, stream)
-        return stored
+            return session.take(frames, recipes, stream)
 
     def open_file(self, upload_id: str, path: str, size: int | None, stream: WritingStream) -> Draft:
         """Begin or resume a file that comes as raw bytes."""

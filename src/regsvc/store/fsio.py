@@ -68,7 +68,7 @@ class FileSystem:
         """One write call of at most 1,024 buffers; returns how many bytes it took, which may be too few."""
         return os.pwritev(fd, buffers, offset)
 
-    def write_all(self, fd: int, buffers: Iterable[bytes], offset: int) -> int:
+    def write_all(self, fd: int, buffers: Iterable[bytes | memoryview], offset: int) -> int:
         """Write all the buffers one after the other from `offset`; returns the number of bytes.
 
         A short write is legal and at RLIMIT_FSIZE even usual (CPython ignores SIGXFSZ: the write that

@@ -29,7 +29,7 @@ class NewRecord:
     codec: int
     digest: bytes
     raw_size: int
-    payload: bytes
+    payload: bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,9 @@ class PackWriter:
             self.discard()
             raise
 
-    def append(self, kind: int, codec: int, digest: bytes, raw_size: int, payload: bytes) -> Record:
+    def append(
+        self, kind: int, codec: int, digest: bytes, raw_size: int, payload: bytes | memoryview
+    ) -> Record:
         """Add one record and return where it is.
 
         Raises StoreFull, OSError (both poison the pack), and ValueError, which leaves it as it was, if the
@@ -88,7 +90,7 @@ class PackWriter:
     def append_many(self, new: Iterable[NewRecord]) -> list[Record]:
         """Add records with one write call (per 341 of them): all, or on an error none. Errors as `append`."""
         self._require_open()
-        buffers: list[bytes] = []
+        buffers: list[bytes | memoryview] = []
         added: list[Record] = []
         offset = self.size
         for each in new:
@@ -104,7 +106,7 @@ class PackWriter:
         self.records += added
         return added
 
-    def read(self, record: Record) -> bytes:
+    def read(self, record: Record) -> memoryview:
         """The payload of a record of this pack, before or after it is sealed; DamagedRecord, OSError.
 
         ValueError if the pack was discarded.
@@ -159,7 +161,7 @@ class PackWriter:
                 self._fs.unlink(path)
         self._state = _State.DISCARDED
 
-    def _payload(self, fd: int, record: Record) -> bytes:
+    def _payload(self, fd: int, record: Record) -> memoryview:
         return read_payload(self._fs, fd, self.id, record)
 
     def _require_open(self) -> None:

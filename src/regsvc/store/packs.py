@@ -75,7 +75,7 @@ class PackStore:
         pack_id = new_pack_id()
         return PackWriter(self._fs, self._open / f"{pack_id}.pack", self.path(pack_id), pack_id)
 
-    def read(self, pack_id: str, offset: int, stored_size: int, digest: bytes | None = None) -> bytes:
+    def read(self, pack_id: str, offset: int, stored_size: int, digest: bytes | None = None) -> memoryview:
         """One payload, as it was appended, checked against its header, its checksum and `digest`.
 
         Raises PackNotFound, DamagedRecord, and OSError as the disk reports it.
@@ -83,7 +83,7 @@ class PackStore:
         with self._handles.borrow(pack_id) as fd:
             return read_at(self._fs, fd, pack_id, offset, stored_size=stored_size, digest=digest)
 
-    def read_many(self, pack_id: str, records: Sequence[Record]) -> Iterator[bytes]:
+    def read_many(self, pack_id: str, records: Sequence[Record]) -> Iterator[memoryview]:
         """The payloads of the records in the given order, small neighbours by one read of up to 4 MiB.
 
         Errors as `read`; they end the iteration, after the payloads before them.

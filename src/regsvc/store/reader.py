@@ -49,30 +49,30 @@ class Damage:
 Report = Callable[[Damage], None]
 
 
-def read_payload(fs: FileSystem, fd: int, pack_id: str, record: Record) -> bytes:
+def read_payload(fs: FileSystem, fd: int, pack_id: str, record: Record) -> memoryview:
     """The payload of a record; errors as `read_at`."""
     return read_at(fs, fd, pack_id, record.offset, stored_size=record.stored_size, digest=record.digest)
 
 
 def read_at(
     fs: FileSystem, fd: int, pack_id: str, offset: int, *, stored_size: int, digest: bytes | None
-) -> bytes:
+) -> memoryview:
     """The payload of one record, its header and checksums checked; DamagedRecord if anything differs.
 
     An OSError (EIO of a failing disk) passes: only the caller knows whether it means one record or the disk.
     """
     try:
-        header = fs.pread(fd, RECORD_HEADER_SIZE, offset)
-        crc = _expect(layout.salt(pack_id), header, pack_id, offset, stored_size=stored_size, digest=digest)
-        payload = fs.pread(fd, stored_size, offset + RECORD_HEADER_SIZE)
+        record = memoryview(fs.pread(fd, RECORD_HEADER_SIZE + stored_size, offset))
     except EOFError as error:
         raise DamagedRecord(pack_id, offset, "the pack ends before") from error
+    header, payload = bytes(record[:RECORD_HEADER_SIZE]), record[RECORD_HEADER_SIZE:]
+    crc = _expect(layout.salt(pack_id), header, pack_id, offset, stored_size=stored_size, digest=digest)
     if layout.crc32c(payload) != crc:
         raise DamagedRecord(pack_id, offset, "the payload's checksum differs")
     return payload
 
 
-def read_neighbours(fs: FileSystem, fd: int, pack_id: str, records: Sequence[Record]) -> Iterator[bytes]:
+def read_neighbours(fs: FileSystem, fd: int, pack_id: str, records: Sequence[Record]) -> Iterator[memoryview]:
     """The payloads of records that `coalesce` put together, read at once."""
     if len(records) == 1:
         only = records[0]
@@ -80,12 +80,12 @@ def read_neighbours(fs: FileSystem, fd: int, pack_id: str, records: Sequence[Rec
         return
     base = records[0].offset
     try:
-        window = fs.pread(fd, records[-1].payload_end - base, base)
+        window = memoryview(fs.pread(fd, records[-1].payload_end - base, base))
     except EOFError as error:
         raise DamagedRecord(pack_id, base, "the pack ends before") from error
     seed = layout.salt(pack_id)
     for record in records:
-        header = window[record.offset - base : record.payload_offset - base]
+        header = bytes(window[record.offset - base : record.payload_offset - base])
         crc = _expect(
             seed, header, pack_id, record.offset, stored_size=record.stored_size, digest=record.digest
         )

@@ -1,0 +1,19 @@
+"""What this machine gives a transfer to work with."""
+
+from __future__ import annotations
+
+import os
+
+_MOST_STREAMS = 4
+_STREAM_BYTES = 64 << 20
+"""Raw bytes below which another stream does not pay."""
+
+
+def cores() -> int:
+    """Processors that this process may use: a container often has fewer than its host."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def streams_for(size: int) -> int:
+    """How many streams to move `size` raw bytes by: one fills about two cores, one at each end."""
+    return max(1, min(_MOST_STREAMS, cores() // 2, size // _STREAM_BYTES))
