@@ -1,6 +1,7 @@
 """Writes the golden vectors next to itself; `README.md` explains them. Takes no arguments."""
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from regsvc.content import chunking, codec, manifest
 from regsvc.content.codec import Codec, Frame
 from regsvc.content.frames import raw_frame
 from regsvc.content.layout import Layout
+from regsvc.content.tensors import TensorSpan
 
 HERE = Path(__file__).parent
 
@@ -49,17 +51,18 @@ def chunking_vectors() -> dict[str, Any]:
         ("tensors: a gap, and bytes after the last", _gapped()),
         ("tensors too short a file: one chunk", _single(1000, 4000)),
         ("header that lies about its tensor: cut as unknown", _single(300_000, 1_200_004)),
-        *FORMATS.items(),
+        ("GGUF: a gap, small joined, blocks of a quantised type", _gguf()),
+        ("GGUF: a tensor of an unknown type: cut as unknown", _gguf(last_type=99)),
+        ("NumPy array, and bytes after it", {"parts": [_npy("<f4", 400_000), _xof("after", 300_000)]}),
+        ("ZIP of NumPy arrays: large, small joined, one of structures", _npz()),
+        ("ZIP as PyTorch writes it: sizes after the members", _checkpoint()),
+        ("ONNX: initializers in the model", _onnx()),
     ]
-    found = []
-    for name, spec in cases:
-        data, offset, cuts = generate(spec), 0, []
-        for chunk in chunking.cut(data):
-            cuts.append([offset, len(chunk.data), int(chunk.layout), blake3(chunk.data).hexdigest()])
-            offset += len(chunk.data)
-        found.append(
-            {"name": name, "input": spec, "size": len(data), "blake3": blake3(data).hexdigest(), "cuts": cuts}
-        )
+    found = [_cuts(name, spec) for name, spec in cases]
+    spans = [[0, 1_500_000, "F32"], [1_503_232, 1_533_232, "F16"], [1_533_232, 1_553_232, "BF16"]]
+    found.append(
+        _cuts("tensors that an ONNX model says lie in this file", _xof("external", 1_600_000), spans)
+    )
     return {
         "parameters": {
             "fastcdc": {"min": 131072, "average": 524288, "max": 2097152, "normalization": 2, "seed": 0},
@@ -69,6 +72,28 @@ def chunking_vectors() -> dict[str, Any]:
         "fields of a cut": ["offset", "length", "element width, 0 if unknown", "BLAKE3"],
         "files": found,
     }
+
+
+def _cuts(name: str, spec: dict[str, Any], spans: list[list[Any]] | None = None) -> dict[str, Any]:
+    data, offset, cuts = generate(spec), 0, []
+    for chunk in cut(data, spans):
+        cuts.append([offset, len(chunk.data), int(chunk.layout), blake3(chunk.data).hexdigest()])
+        offset += len(chunk.data)
+    return {
+        "name": name,
+        "input": spec,
+        **({} if spans is None else {"spans": spans}),
+        "size": len(data),
+        "blake3": blake3(data).hexdigest(),
+        "cuts": cuts,
+    }
+
+
+def cut(data: bytes, spans: list[list[Any]] | None) -> list[chunking.Chunk]:
+    """Chunks of a file; `spans` are tensors that another file says lie in it: begin, end, type."""
+    known = spans and [TensorSpan("", dtype, (), begin, end) for begin, end, dtype in spans]
+    cutter = chunking.Cutter(len(data), known)
+    return cutter.feed(data) + cutter.finish()
 
 
 def codec_vectors() -> dict[str, Any]:
@@ -194,6 +219,116 @@ def _gapped() -> dict[str, Any]:
 def _single(count: int, size: int) -> dict[str, Any]:
     header = {"a": {"dtype": "F32", "shape": [count], "data_offsets": [0, size]}}
     return {"safetensors": json.dumps(header), "data": {"xof": "single", "size": size}}
+
+
+def _xof(name: str, size: int) -> dict[str, Any]:
+    return {"xof": name, "size": size}
+
+
+def _gguf(last_type: int = 12) -> dict[str, Any]:
+    """Types: 0 is F32, 1 F16, 12 Q4_K. Each tensor starts at a multiple of 64."""
+
+    def text(value: str) -> bytes:
+        return struct.pack("<Q", len(value)) + value.encode()
+
+    tensors = [
+        ("embed", 0, [500, 601], 1_202_000), ("a", 1, [10_001], 20_002), ("b", 1, [20_000], 40_000),
+        ("quantised", last_type, [1024, 512], 294_912),
+    ]  # fmt: skip
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), 3)
+    head += text("general.alignment") + struct.pack("<II", 4, 64)
+    head += (
+        text("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 2000) + b"".join(map(text, ["tok"] * 2000))
+    )
+    head += text("scores") + struct.pack("<IIQ", 9, 6, 1000) + bytes(4000)
+    at = 0
+    for name, number, shape, size in tensors:
+        head += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, number, at)
+        at += -(-size // 64) * 64
+    return {"parts": [{"hex": (head + bytes(-len(head) % 64)).hex()}, _xof("gguf", at)]}
+
+
+def _npy(descr: str, count: int) -> dict[str, Any]:
+    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': ({count},), }}\n".encode()
+    head = b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text
+    return {"parts": [{"hex": head.hex()}, _xof(descr, count * int(descr[2:]))]}
+
+
+def _npz() -> dict[str, Any]:
+    """Every other header states its sizes in a ZIP64 field."""
+    structures = b"\x93NUMPY\1\0" + (39).to_bytes(2, "little") + b"{'descr': [('a', '<i4')], 'shape': (9,)}"
+    members = [
+        ("embed.npy", _npy("<f4", 300_000)), ("a.npy", _npy("<f8", 3_000)), ("b.npy", _npy("<i8", 5_000)),
+        ("up.npy", _npy("<f2", 50_000)), ("note.npy", {"parts": [{"hex": structures.hex()}, _xof("note", 90_000)]}),
+    ]  # fmt: skip
+    parts = []
+    for number, (name, data) in enumerate(members):
+        size = len(generate(data))
+        sizes, extra = struct.pack("<II", size, size), b""
+        if number % 2 == 0:
+            sizes, extra = b"\xff" * 8, struct.pack("<HHQQ", 1, 16, size, size)
+        head = b"PK\3\4" + bytes(14) + sizes + struct.pack("<HH", len(name), len(extra))
+        parts += [{"hex": (head + name.encode() + extra).hex()}, *data["parts"]]
+    return {"parts": [*parts, {"hex": (b"PK\1\2" + bytes(60)).hex()}]}
+
+
+def _checkpoint() -> dict[str, Any]:
+    """A pickle of persistent ids, and the storages they name; their data start at multiples of 64."""
+
+    def constant(value: str) -> bytes:
+        return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+    storages = [
+        ("FloatStorage", 4, 300_000),
+        ("HalfStorage", 2, 20_000),
+        ("HalfStorage", 2, 10_000),
+        ("LongStorage", 8, 1),
+    ]
+    storages += [("BFloat16Storage", 2, 100_000)]
+    pickle = b"\x80\x02("
+    for key, (kind, _, count) in enumerate(storages):
+        pickle += b"(" + constant("storage") + b"ctorch\n" + kind.encode() + b"\n" + constant(str(key))
+        pickle += constant("cpu") + b"J" + struct.pack("<i", count) + b"tQ"
+    members: list[tuple[str, int, dict[str, Any]]] = [
+        ("data.pkl", len(pickle) + 2, {"hex": (pickle + b"l.").hex()}),
+        ("byteorder", 6, {"hex": b"little".hex()}),
+    ]
+    for key, (kind, width, count) in enumerate(storages):
+        members.append((f"data/{key}", width * count, _xof(f"{kind} {key}", width * count)))
+    parts, at = [], 0
+    for name, size, data in members:
+        path = f"archive/{name}".encode()
+        padding = -(at + 30 + len(path) + 4) % 64
+        head = b"PK\3\4" + struct.pack("<HHHIIIIHH", 0, 8, 0, 0, 0, 0, 0, len(path), 4 + padding)
+        head += path + b"FB" + struct.pack("<H", padding) + bytes(padding)
+        tail = b"PK\7\10" + struct.pack("<III", 0, size, size)
+        parts += [{"hex": head.hex()}, data, {"hex": tail.hex()}]
+        at += len(head) + size + len(tail)
+    return {"parts": [*parts, {"hex": (b"PK\1\2" + bytes(60)).hex()}]}
+
+
+def _onnx() -> dict[str, Any]:
+    """Initializers of `raw_data`: types 1 (F32), 16 (BF16), 1, and without a type."""
+
+    def number(value: int) -> bytes:
+        low = bytes((value >> shift & 0x7F) | 0x80 for shift in range(0, max(value.bit_length() - 7, 0), 7))
+        return low + bytes([value >> 7 * len(low)])
+
+    parts: list[dict[str, Any]] = []
+    for name, kind, size in (
+        ("embed", 1, 1_300_000),
+        ("a", 16, 30_000),
+        ("b", 16, 40_000),
+        ("up", 1, 80_000),
+        ("?", 0, 90_000),
+    ):
+        head = b"\x08" + number(size) + (b"\x10" + number(kind) if kind else b"")
+        head += b"\x42" + number(len(name)) + name.encode() + b"\x4a" + number(size)
+        parts += [{"hex": (b"\x2a" + number(len(head) + size) + head).hex()}, _xof(name, size)]
+    node, name = b"\x0a" + number(900) + bytes(900), b"\x12\5graph"
+    size = len(node) + len(name) + sum(len(generate(part)) for part in parts)
+    first = {"hex": (b"\x08\x0a\x12\4test\x3a" + number(size) + node + name).hex()}
+    return {"parts": [first, *parts, {"hex": b"\x42\4\x0a\0\x10\x15".hex()}]}
 
 
 def _foreign(data: bytes) -> bytes:

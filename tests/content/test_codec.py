@@ -1,5 +1,6 @@
 import contextlib
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,25 @@ def test_incompressible_chunk_is_stored_as_it_is(layout: Layout) -> None:
     codec, payload = encode(raw, layout)
     assert codec is Codec.RAW
     assert payload is raw
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_incompressible_chunk_costs_little(layout: Layout) -> None:
+    def seconds(raw: bytes) -> float:
+        begin = time.thread_time()
+        encode(raw, layout)
+        return time.thread_time() - begin
+
+    random, shrinking = os.urandom(1 << 20), F32 if layout is Layout.WIDTH4 else BF16 * 2
+    assert min(seconds(random) for _ in range(9)) < min(seconds(shrinking) for _ in range(9)) / 3
+
+
+def test_one_plane_that_shrinks_is_enough() -> None:
+    raw = bytearray(os.urandom(1 << 20))
+    raw[5::8] = bytes(len(raw) // 8)
+    codec, ratio = round_trip(bytes(raw), Layout.WIDTH8)
+    assert codec is Codec.PLANES8_ZSTD
+    assert ratio < 0.89
 
 
 def test_length_that_is_no_multiple_of_the_width_is_plain_zstd() -> None:

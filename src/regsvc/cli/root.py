@@ -15,6 +15,7 @@ _COMMANDS = {
     "ls": ("regsvc.cli.models:ls", "List models, or the versions of one."),
     "show": ("regsvc.cli.models:show", "Show one version."),
     "files": ("regsvc.cli.models:files", "List the files of a version."),
+    "tensors": ("regsvc.cli.tensors:tensors", "List the tensors of a version."),
     "alias": ("regsvc.cli.models:alias", "Set aliases and see their history."),
     "build": ("regsvc.cli.builds:build", "Run, list, show and cancel builds."),
     "logs": ("regsvc.cli.logs:logs", "Print or follow the log of a build."),
