@@ -13,6 +13,7 @@ from blake3 import blake3
 from regsvc import errors, refs
 from regsvc.client import records
 from regsvc.client.connection import Connection, translate
+from regsvc.client.external import external_spans
 from regsvc.client.known import FileState, KnownFile, packed
 from regsvc.client.machine import streams_for
 from regsvc.client.progress import Report, Reporter
@@ -123,6 +124,7 @@ class _Upload:
         self._model = model
         self._build = build
         self._files = files
+        self._spans = external_spans(files) if any(file.path not in known for file in files) else {}
         self._request_id = request_id
         self._starts = 0
         self._name = ""
@@ -237,6 +239,7 @@ class _Upload:
         for window in windows(
             files,
             known=self.known,
+            spans=self._spans,
             most_bytes=WINDOW_BYTES // lanes,
             most_chunks=min(WINDOW_CHUNKS, most or WINDOW_CHUNKS),
         ):

@@ -15,6 +15,7 @@ from regsvc.client.known import KnownFile
 from regsvc.client.scan import SourceFile
 from regsvc.content.chunking import MIN_CHUNK, Chunk, Cutter
 from regsvc.content.layout import Layout
+from regsvc.content.tensors import TensorSpan
 from regsvc.errors import FailedPrecondition
 
 BLOCK = 4 << 20
@@ -80,19 +81,23 @@ def windows(
     files: Iterable[SourceFile],
     *,
     known: Mapping[str, KnownFile] = MappingProxyType({}),
+    spans: Mapping[str, list[TensorSpan]] = MappingProxyType({}),
     most_bytes: int = WINDOW_BYTES,
     most_chunks: int = WINDOW_CHUNKS,
 ) -> Iterator[list[Stretch]]:
     """All files, in order, as lists of stretches of about `most_bytes` of data each.
 
-    Files that are `known`, by path, are not read. Raises `FailedPrecondition` when a file is not what it was
+    Files that are `known`, by path, are not read; `spans` are tensors that other files say lie in one. Raises `FailedPrecondition` when a file is not what it was
     when it was scanned, `OSError` when it cannot be read.
     """
     window: list[Stretch] = []
     size = chunks = 0
     for file in files:
         already = known.get(file.path)
-        stretches = _read(file) if already is None else _recalled(file, already, most_chunks)
+        if already is None:
+            stretches = _read(file, spans.get(file.path))
+        else:
+            stretches = _recalled(file, already, most_chunks)
         for stretch in stretches:
             window.append(stretch)
             size += stretch.size if already is None else 0
@@ -117,12 +122,12 @@ def _recalled(file: SourceFile, known: KnownFile, most_chunks: int) -> Iterator[
     yield Stretch(file, begin, chunks, known.digest, settled=known.settled)
 
 
-def _read(file: SourceFile) -> Iterator[Stretch]:
+def _read(file: SourceFile, spans: list[TensorSpan] | None) -> Iterator[Stretch]:
     """The file, one stretch a block and one for what is left at its end."""
     if 0 < file.size <= MIN_CHUNK:
         yield _small(file)
         return
-    cutter, hashing = Cutter(file.size), _Hashing(file)
+    cutter, hashing = Cutter(file.size, spans), _Hashing(file)
     descriptor = os.open(file.location, os.O_RDONLY | os.O_CLOEXEC)
     try:
         for data in _blocks(file, descriptor):
