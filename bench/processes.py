@@ -82,6 +82,10 @@ class Server:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self._process.kill()
+
     def forget_peak(self) -> None:
         """Count the peak of memory from now on."""
         Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")  # proc(5): resets VmHWM
@@ -109,3 +113,41 @@ def regsvc(*arguments: str) -> list[str]:
 def registry(data: Path) -> Server:
     """`regsvc serve` on a data directory."""
     return Server(regsvc("serve", "--data", str(data), "--listen", "127.0.0.1:0"), data.with_suffix(".log"))
+
+
+def tree_cpu(root: int) -> float:
+    """Seconds of a process and of everything below it, user and system, ended children included."""
+    total = 0
+    for pid in _tree(root):
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        total += sum(int(field) for field in fields[11:15])  # proc(5): utime, stime, cutime, cstime
+    return total / _TICK
+
+
+def tree_peak(root: int) -> int:
+    """Sum of the largest resident sets of a process and of everything below it, in bytes."""
+    total = 0
+    for pid in _tree(root):
+        try:
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
+    return total
+
+
+def _tree(root: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        children.setdefault(parent, []).append(int(folder.name))
+    found = [root]
+    for pid in found:
+        found += children.get(pid, [])
+    return found

@@ -1,34 +1,46 @@
-"""`make bench`: cp, a raw gRPC stream, push and pull of the same bytes, in one run and one table."""
+"""`make bench`: every figure that is promised, measured in one run beside cp, a raw gRPC stream and what others use."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import build_logs
+import crowd
+import profiling
+import ranges
 import report
+from figures import Measured, figures
+from moving import RAW_STREAM, Files, Round, written_back
 from processes import Failed, Server
-from sources import CASES
-from transfers import RAW_STREAM, Case
+from rivals import rivals
+from sources import SMALL_FILES_PER_GIB
 
-RESULTS = Path(__file__).with_name("results")
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+MEMORY = Path("/dev/shm")
+GROUPS = ("bytes", "small", "crowd", "rates", "log")
+_NEEDED = 4
+"""Times the size of the largest case that a run holds at once, at most."""
 
 
 def main() -> int:
-    """Measure, print the table, and keep it when asked."""
+    """Measure, print the tables, and keep them when asked."""
     asked = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers and files of a run end with it
-    with tempfile.TemporaryDirectory(prefix="regsvc-bench-", dir=asked.dir) as name:
+    with tempfile.TemporaryDirectory(prefix="regsvc-bench-", dir=asked.dir or _place(asked.size)) as name:
         folder = Path(name)
         try:
-            document = _measure(asked, folder)
+            document = _Run(asked, folder).document()
         except Failed as error:
             print(f"bench: {error}", file=sys.stderr)
             return 1
@@ -39,58 +51,160 @@ def main() -> int:
     return 0
 
 
-def _measure(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    table: list[report.Row] = []
-    raw_command = [sys.executable, RAW_STREAM, "serve"]
-    print(report.title(), flush=True)
-    with Server(raw_command, folder / "raw.log") as raw:
-        for name in asked.case or CASES:
-            _say(f"{name}: making the files")
-            case = Case(name, asked.size, folder / name)
-            rounds = []
-            for number in range(1, asked.runs + 1):
-                _say(f"{name}: round {number} of {asked.runs}")
-                rounds.append(case.round(raw, check=number == asked.runs))
-            made = report.rows(name, case.size, rounds)
-            _print(report.case_lines(made))
-            table += made
-            case.remove()
-    logs = None
-    if not asked.case:
-        _say("build log")
-        share = min(1.0, asked.size / 1024)
-        logs = build_logs.measure(
-            folder / "logs", published=max(10_000, int(200_000 * share)), tailed=max(400, int(2000 * share))
-        )
-        _print(report.log_lines(logs))
-    held = report.targets(table)
-    _print(report.target_lines(held))
-    return {
-        "format": 1,
-        "started": started,
-        "mib": asked.size,
-        "runs": asked.runs,
-        "machine": report.machine(folder),
-        "targets": [vars(target) for target in held],
-        "transfers": [row.to_json() for row in table],
-        "build_log": logs,
-    }
+class _Run:
+    """One run, group by group."""
+
+    def __init__(self, asked: argparse.Namespace, folder: Path):
+        self._asked = asked
+        self._folder = folder
+        self._on_memory = report.file_system(folder) == "tmpfs"
+        self._groups = asked.group or GROUPS
+        found, absent = rivals(asked.mlflow, asked.s3)
+        self._rivals = found
+        self._measured = Measured(asked.size, absent=absent)
+        self._cases: list[dict[str, Any]] = []
+
+    def document(self) -> dict[str, Any]:
+        """Everything measured, as it is kept."""
+        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        run, share = self._measured, min(1.0, self._asked.size / 1024)
+        profiles: dict[str, Any] = {}
+        print(report.title(), flush=True)
+        if "bytes" in self._groups or "small" in self._groups:
+            with Server([sys.executable, RAW_STREAM, "serve"], self._folder / "raw.log") as raw:
+                if "bytes" in self._groups:
+                    self._bytes(raw)
+                if "small" in self._groups:
+                    small = int(1024 * share)
+                    run.small = self._case(raw, "small-files", small)
+                    run.shards = self._case(raw, "shards", int(640 * share))
+                    run.small_count = SMALL_FILES_PER_GIB * small // 1024
+        if "crowd" in self._groups:
+            _say("crowd: 16 clients at once")
+            self._settled(8 * run.mib // 4 << 20)
+            run.crowd = crowd.measure(self._folder / "crowd", max(4, run.mib // 8), max(4, run.mib // 16))
+        if "log" in self._groups:
+            _say("build log")
+            published, tailed = max(10_000, int(200_000 * share)), max(400, int(2000 * share))
+            run.build_log = build_logs.measure(self._folder / "logs", published=published, tailed=tailed)
+        if "rates" in self._groups:
+            run.rates = self._rates()
+        if self._asked.profile:
+            _say("profiles")
+            profiles = profiling.measure(self._folder / "profile", max(64, run.mib // 4))
+            _print(profiling.lines(profiles))
+        found = figures(run)
+        _print(report.figure_lines(found))
+        for name, why in run.absent.items():
+            print(f"not measured, {name}: {why}")
+        return {
+            "format": 2,
+            "started": started,
+            "mib": run.mib,
+            "runs": self._asked.runs,
+            "machine": report.machine(self._folder),
+            "against": [rival.name for rival in self._rivals.values()],
+            "figures": [figure.to_json() for figure in found],
+            "cases": self._cases,
+            "crowd": run.crowd,
+            "ranges": run.ranges,
+            "tensors": run.tensors,
+            "rates": run.rates,
+            "build_log": run.build_log,
+            "profiles": profiles,
+        }
+
+    def _bytes(self, raw: Server) -> None:
+        """Random bytes and weights by turns, so that a slow minute hits both."""
+        run = self._measured
+        big: list[dict[str, Any]] = []
+        weights: list[dict[str, Any]] = []
+        for number in range(1, self._asked.runs + 1):
+            last = number == self._asked.runs
+            for name, mib, rounds, others in (
+                ("incompressible", run.mib, big, self._rivals),
+                ("bf16", max(16, run.mib // 4), weights, {}),
+            ):
+                _say(f"{name}: round {number} of {self._asked.runs}")
+                files = Files(name, mib, self._folder / name)
+                run.sizes[name] = files.size
+
+                def after(server: Server, name: str = name) -> None:
+                    found = ranges.measure(server, f"bench/{name}")
+                    if name == "bf16":
+                        run.tensors = found
+                    else:
+                        run.ranges = found
+
+                one = Round(files, raw, others, self._settled_for(files))
+                rounds.append(one.run(check=last, after=after if last else None))
+                files.remove()
+        run.incompressible, run.bf16 = big, weights
+        for name, rounds in (("incompressible", big), ("bf16", weights)):
+            self._show(name, run.sizes[name], rounds)
+
+    def _case(self, raw: Server, name: str, mib: int) -> list[dict[str, Any]]:
+        rounds = []
+        files = Files(name, max(4, mib), self._folder / name)
+        for number in range(1, self._asked.runs + 1):
+            _say(f"{name}: round {number} of {self._asked.runs}")
+            one = Round(files, raw, {}, self._settled_for(files))
+            rounds.append(one.run(check=number == self._asked.runs))
+        self._show(name, files.size, rounds)
+        files.remove()
+        return rounds
+
+    def _rates(self) -> dict[str, Any]:
+        try:
+            import rates
+        except ImportError:
+            self._measured.absent["rates"] = "there is no bench/rates.py"
+            return {}
+        _say("rates of calls and tails")
+        found: dict[str, Any] = rates.measure(self._folder / "rates", scale=min(1.0, self._asked.size / 1024))
+        return found
+
+    def _show(self, name: str, size: int, rounds: list[dict[str, Any]]) -> None:
+        _print(report.case_lines(name, size, rounds))
+        self._cases.append(report.case_json(name, size, rounds))
+
+    def _settled_for(self, files: Files) -> Callable[[Path], None]:
+        return lambda folder: self._settled(files.size + (256 << 20))
+
+    def _settled(self, size: int) -> None:
+        """Before an operation: nothing to write back, and memory at hand for what it will write."""
+        if self._on_memory:
+            subprocess.run([sys.executable, str(HERE / "memory.py"), str(size)], check=True)
+        else:
+            written_back(self._folder)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--size", type=int, default=1024, metavar="MIB", help="of each case  [1024]")
-    parser.add_argument("--runs", type=int, default=3, metavar="N", help="rounds; the table has medians  [3]")
-    parser.add_argument("--dir", type=Path, metavar="DIR", help="where to work: /dev/shm leaves the disk out")
-    parser.add_argument("--case", action="append", choices=list(CASES), help="only this one; repeatable")
+    parser.add_argument("--size", type=int, default=4096, metavar="MIB", help="of random bytes  [4096]")
+    parser.add_argument(
+        "--runs", type=int, default=5, metavar="N", help="rounds; the tables have medians  [5]"
+    )
+    parser.add_argument("--dir", type=Path, metavar="DIR", help="where to work  [memory if there is room]")
+    parser.add_argument("--group", action="append", choices=GROUPS, help="only this one; repeatable")
+    parser.add_argument(
+        "--mlflow", default=".cache/rivals/bin/python", metavar="PYTHON", help="that has mlflow"
+    )
+    parser.add_argument("--s3", metavar="URL", help="an S3 endpoint to compare with, by boto3")
+    parser.add_argument("--profile", action="store_true", help="also tell where the time goes, by perf")
     keep = parser.add_mutually_exclusive_group()
     keep.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     keep.add_argument("--save", action="store_true", help="write the figures to bench/results")
     asked = parser.parse_args()
-    if asked.size < 4 or asked.runs < 1:
-        parser.error("--size is at least 4, --runs at least 1")
+    if asked.size < 16 or asked.runs < 1:
+        parser.error("--size is at least 16, --runs at least 1")
     return asked
+
+
+def _place(mib: int) -> Path | None:
+    """Memory, if it has room for a run, else the disk."""
+    room = shutil.disk_usage(MEMORY).free if MEMORY.is_dir() else 0
+    return MEMORY if room > (_NEEDED * mib << 20) else None
 
 
 def _result_name(mib: int) -> Path:

@@ -1,13 +1,13 @@
 """Make the files that a benchmark moves: `sources.py CASE MIB DIRECTORY`.
 
-Writes `DIRECTORY/base` and `DIRECTORY/changed`, the same files with 5 % of their bytes replaced. Runs as a
-process of its own, so that its memory does not count as anyone else's. Seeded: every run moves the same bytes.
+Writes `DIRECTORY/base` and, where a case has one, `DIRECTORY/changed`: the same files with 5 % of their bytes
+replaced. Runs as a process of its own, so that its memory does not count as anyone else's. Seeded: every run moves
+the same bytes.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import struct
 import sys
 from collections.abc import Iterator
@@ -22,28 +22,20 @@ _LAYERS = 40
 """Of the tensor file: 5 % are two of them."""
 _NORM = 4096
 """Elements of each layer's small tensor."""
-_STRETCHES = 10
-"""Places at which the changed file of random bytes differs."""
+_GATE = 512
+"""Rows of 1,024 elements of each layer's tensor of 1 MiB."""
 
 
 def incompressible(mib: int, base: Path, changed: Path) -> None:
-    """One file of random bytes; ten stretches of it, 5 % in all, are others in the changed one."""
-    size = mib << 20
+    """One file of random bytes."""
     with open(base / "random.bin", "wb") as out:
-        for block in _random_blocks(1, size):
+        for block in _random_blocks(1, mib << 20):
             out.write(block)
-    shutil.copyfile(base / "random.bin", changed / "random.bin")
-    length = size // 20 // _STRETCHES
-    with open(changed / "random.bin", "r+b") as out:
-        for stretch in range(_STRETCHES):
-            out.seek(stretch * size // _STRETCHES + length)
-            for block in _random_blocks(100 + stretch, length):
-                out.write(block)
 
 
 def bf16(mib: int, base: Path, changed: Path) -> None:
     """A safetensors file of 40 layers, N(0, 0.02) as BF16; two layers are others in the changed one."""
-    rows = (mib << 20) // 2 // _LAYERS // 1024
+    rows = max(1, (mib << 20) // 2 // _LAYERS // 1024 - _GATE)
     for directory, other in ((base, ()), (changed, (17, 31))):
         with open(directory / "model.safetensors", "wb") as out:
             out.write(_safetensors_header(rows))
@@ -54,6 +46,7 @@ def bf16(mib: int, base: Path, changed: Path) -> None:
                     count = min(left, _BLOCK // 4)
                     out.write(_normal_bf16(generator, count))
                     left -= count
+                out.write(_normal_bf16(generator, _GATE * 1024))
                 out.write(_normal_bf16(generator, _NORM))
 
 
@@ -71,7 +64,15 @@ def small_files(mib: int, base: Path, changed: Path) -> None:
             (directory / name).write_bytes(content)
 
 
-CASES = {"incompressible": incompressible, "bf16": bf16, "small-files": small_files}
+def shards(mib: int, base: Path, changed: Path) -> None:
+    """40 files of random bytes."""
+    for number in range(_LAYERS):
+        with open(base / f"shard-{number:02d}.bin", "wb") as out:
+            for block in _random_blocks(50 + number, (mib << 20) // _LAYERS):
+                out.write(block)
+
+
+CASES = {"incompressible": incompressible, "bf16": bf16, "small-files": small_files, "shards": shards}
 """What can be moved, in the order of the table."""
 
 
@@ -90,7 +91,7 @@ def _safetensors_header(rows: int) -> bytes:
     header: dict[str, object] = {}
     offset = 0
     for layer in range(_LAYERS):
-        for name, shape in (("weight", [rows, 1024]), ("norm", [_NORM])):
+        for name, shape in (("weight", [rows, 1024]), ("gate", [_GATE, 1024]), ("norm", [_NORM])):
             size = 2 * int(np.prod(shape))
             header[f"layers.{layer}.{name}"] = {
                 "dtype": "BF16",

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from regsvc.client.records import PullResult as PullResult
     from regsvc.client.records import PushResult as PushResult
     from regsvc.client.records import Version as Version
+    from regsvc.client.remote_file import RemoteFile as RemoteFile
+    from regsvc.client.tensor_arrays import Tensor as Tensor
+    from regsvc.client.tensors import TensorNotFound as TensorNotFound
+    from regsvc.client.tensors import Tensors as Tensors
     from regsvc.errors import AlreadyExists as AlreadyExists
     from regsvc.errors import DigestMismatch as DigestMismatch
     from regsvc.errors import FailedPrecondition as FailedPrecondition
@@ -40,6 +44,10 @@ _HOMES = {
     "PullResult": "regsvc.client.records",
     "PushResult": "regsvc.client.records",
     "Version": "regsvc.client.records",
+    "RemoteFile": "regsvc.client.remote_file",
+    "Tensor": "regsvc.client.tensor_arrays",
+    "TensorNotFound": "regsvc.client.tensors",
+    "Tensors": "regsvc.client.tensors",
     "AlreadyExists": "regsvc.errors",
     "DigestMismatch": "regsvc.errors",
     "FailedPrecondition": "regsvc.errors",

@@ -44,9 +44,11 @@ class RegsvcError(Exception):
     code: ClassVar[Code] = Code.INTERNAL
     reason: ClassVar[str] = "INTERNAL"
 
-    def __init__(self, message: str, **metadata: object) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, **metadata: object) -> None:
         super().__init__(message)
         self.message = message
+        self.retry_after = retry_after
+        """Seconds after which the same call may succeed with nothing changed; None when nobody knows."""
         self.metadata = {key: str(value) for key, value in metadata.items()}
 
 
@@ -234,10 +236,22 @@ class StorageFull(ResourceExhausted):
     reason = "STORAGE_FULL"
 
 
+class Busy(ResourceExhausted):
+    """The server moves as many bulk streams as it may; try again after `retry_after` seconds."""
+
+    reason = "BUSY"
+
+
 class Unavailable(RegsvcError):
     """The server is away, starting or draining; try again."""
 
     code, reason = Code.UNAVAILABLE, "UNAVAILABLE"
+
+
+class Stalled(Unavailable):
+    """The client neither sent nor took anything for too long; it may resume."""
+
+    reason = "STALLED"
 
 
 class DeadlineExceeded(RegsvcError):

@@ -36,6 +36,13 @@ from regsvc.store import AlreadyLocked, StoreFull
 @click.option("--grace", type=float, metavar="SECONDS", help="For uploads in flight after SIGTERM.  [20]")
 @click.option("--max-concurrent-rpcs", type=int, help="Calls beyond it are refused.  [4000]")
 @click.option("--max-bulk-streams", type=int, help="Uploads, and downloads, at once; others wait.  [64]")
+@click.option("--bulk-wait", type=float, metavar="SECONDS", help="How long those others wait.  [10]")
+@click.option(
+    "--stall-timeout", type=float, metavar="SECONDS", help="For clients that neither send nor take.  [60]"
+)
+@click.option(
+    "--max-connection-age", type=float, metavar="SECONDS", help="Older ones take no new calls.  [0]: no limit"
+)
 @click.option("--bulk-threads", type=int, help="Threads that move and hash bytes.  [8]")
 @click.option("--control-threads", type=int, help="Threads that wait for the catalog.  [32]")
 @click.option("--tail-threads", type=int, help="Threads that read for followers.  [4]")

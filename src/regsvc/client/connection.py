@@ -161,10 +161,10 @@ def translate(error: grpc.RpcError, target: str = "") -> errors.RegsvcError:
     `target` is named in the message when the server could not be reached. The metadata is the server's.
     """
     code, text = _code(error), (error.details() or "")[:_MESSAGE_LIMIT]
-    info = _error_info(error)
+    info, retry_after = _details(error)
     if info is not None:
         kind = errors.BY_REASON.get(info.reason) or errors.BY_CODE.get(code, errors.Unknown)
-        failure = kind(text)
+        failure = kind(text, retry_after=retry_after)
         failure.metadata = dict(info.metadata)
         return failure
     if code is errors.Code.UNAVAILABLE or _is_reset(code, text):
@@ -180,17 +180,20 @@ def _code(error: grpc.RpcError) -> errors.Code:
         return errors.Code.UNKNOWN
 
 
-def _error_info(error: grpc.RpcError) -> Any:
-    """The `google.rpc.ErrorInfo` of our domain, if the error carries one."""
+def _details(error: grpc.RpcError) -> tuple[Any, float | None]:
+    """The `google.rpc.ErrorInfo` of our domain, if the error carries one, and the seconds to wait it asks for."""
     try:
         status = rpc_status.from_call(error)  # type: ignore[arg-type]  # every RpcError of a call is one
     except ValueError:  # the trailers contradict the code: something between us and the server wrote them
-        return None
+        return None, None
+    found, retry_after = None, None
     for detail in status.details if status is not None else ():
-        info = error_details_pb2.ErrorInfo()
+        info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
         if detail.Unpack(info) and info.domain == errors.ERROR_DOMAIN:
-            return info
-    return None
+            found = info
+        elif detail.Unpack(retry):
+            retry_after = retry.retry_delay.ToNanoseconds() / 1e9
+    return found, retry_after
 
 
 def _is_reset(code: errors.Code, text: str) -> bool:

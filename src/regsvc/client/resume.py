@@ -22,6 +22,10 @@ DEFAULT_PATIENCE = 90.0
 FIRST_WAIT = 0.1
 LONGEST_WAIT = 5.0
 _GROWTH = 1.5
+_BUSY_PATIENCE = 600.0
+"""Seconds to go on asking a server that answers, but is busy: a fleet pulls one version at once."""
+_LONGEST_ASKED = 30.0
+"""Seconds that a server may ask a client to wait."""
 
 Item_co = TypeVar("Item_co", covariant=True)
 
@@ -67,7 +71,7 @@ def resumed(
                 waiting.reset()
                 yield from strategy.take(response)
             return
-        except (grpc.RpcError, errors.Unavailable) as error:
+        except (grpc.RpcError, errors.Unavailable, errors.Busy) as error:
             failure = error if isinstance(error, errors.RegsvcError) else translate(error)
             if watchdog is not None and watchdog.fired:
                 failure = errors.Unavailable(f"nothing was heard from the server for {silence:g} s")
@@ -87,7 +91,7 @@ def resumed(
 
 def is_transient(error: errors.RegsvcError) -> bool:
     """Whether the same call may succeed later with nothing changed."""
-    return isinstance(error, errors.Unavailable)
+    return isinstance(error, errors.Unavailable) or error.retry_after is not None
 
 
 class Patience:
@@ -108,10 +112,12 @@ class Patience:
         now = time.monotonic()
         if self._since is None:
             self._since = now
-        left = self._since + self._limit - now
+        limit = self._limit if error.retry_after is None else max(self._limit, _BUSY_PATIENCE)
+        left = self._since + limit - now
         if left <= 0:
             raise error
-        time.sleep(min(left, self._next * random.uniform(0.7, 1.3)))
+        wait = max(self._next, min(error.retry_after or 0.0, _LONGEST_ASKED))
+        time.sleep(min(left, wait * random.uniform(1.0, 1.5)))
         self._next = min(LONGEST_WAIT, self._next * _GROWTH)
 
 

@@ -1,8 +1,9 @@
-"""Tells the C library to keep freed memory. For our own processes only, never in a user's."""
+"""Settings of libraries below us that suit bulk bytes. For our own processes only, never in a user's."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8  # glibc malloc.h
 
@@ -27,3 +28,18 @@ def keep_freed_memory() -> bool:
         (_M_ARENA_MAX, 1),
     )
     return all(mallopt(parameter, value) == 1 for parameter, value in wanted)
+
+
+def load_numpy_with_one_thread() -> None:
+    """Import NumPy without OpenBLAS's threads, which spin for 0.1 s at their start: nothing here multiplies matrices.
+
+    The environment is as before afterwards, since the child of `build run` inherits it.
+    """
+    name = "OPENBLAS_NUM_THREADS"
+    if name in os.environ:
+        return
+    os.environ[name] = "1"
+    try:
+        import numpy as np  # noqa: F401
+    finally:
+        del os.environ[name]

@@ -10,6 +10,7 @@ from regsvc.bulk import Bulk
 from regsvc.errors import DigestMismatch, FrameInvalid, InvalidArgument, ResourceExhausted
 from regsvc.server import convert
 from regsvc.server.activity import Activity
+from regsvc.server.admission import Admission
 from regsvc.server.context import Context
 from regsvc.server.hub import Hub
 from regsvc.server.workers import Workers
@@ -38,7 +39,8 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
         control: Workers,
         hub: Hub,
         activity: Activity,
-        most_streams: int,
+        uploads: Admission,
+        downloads: Admission,
     ):
         self._uploads = app.uploads
         self._files = app.files
@@ -47,9 +49,8 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
         self._control = control
         self._hub = hub
         self._activity = activity
-        # Bulk streams hold a few MiB each; those beyond the limit wait for their turn.
-        self._reading = asyncio.Semaphore(most_streams)
-        self._writing = asyncio.Semaphore(most_streams)
+        self._writing = uploads
+        self._reading = downloads
 
     async def StartUpload(self, request: pb.StartUploadRequest, context: Context) -> pb.StartUploadResponse:
         self._hub.check()
@@ -94,7 +95,7 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
             response.chunks_stored += stored[0]
             response.bytes_stored += stored[1]
 
-        async with self._writing:
+        async with self._writing.slot(context.peer()):
             with self._activity.upload():
                 try:
                     async for request in requests:
@@ -119,7 +120,7 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
     ) -> pb.WriteFileResponse:
         writing: _FileWriting | None = None
         pending: asyncio.Future[None] | None = None
-        async with self._writing:
+        async with self._writing.slot(context.peer()):
             with self._activity.upload():
                 try:
                     async for request in requests:
@@ -184,7 +185,7 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
         frames = self._files.frames(
             refs.version_from_wire(request.version), ranges, frozenset(request.accept)
         )
-        async with self._reading:
+        async with self._reading.slot(context.peer()):
             async for message in self._bulk.iterate(_chunk_messages(frames), at_once=_AHEAD):
                 yield message
 
@@ -197,7 +198,7 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
         )
         position = request.offset
         head = pb.ReadFileResponse(size=file.size, digest=file.digest.hex(), offset=position)
-        async with self._reading:
+        async with self._reading.slot(context.peer()):
             async for part in self._bulk.iterate(_joined(data), at_once=_AHEAD):
                 head.offset = position
                 position += len(part)

@@ -37,6 +37,12 @@ class ServerConfig:
     """Calls beyond it are refused with RESOURCE_EXHAUSTED, which bounds memory; idle tails count too."""
     max_bulk_streams: int = 64
     """Uploads, and downloads, that move bytes at once; others wait. Each holds up to about 10 MiB."""
+    bulk_wait: float = 10.0
+    """Seconds that those others wait, at most four for each slot; then they are refused and told when to ask again."""
+    stall_timeout: float = 60.0
+    """Seconds for which a client that moves bytes may send, or take, nothing; then its stream ends, to be resumed."""
+    max_connection_age: float = 0.0
+    """Seconds after which a connection takes no new calls, and its old ones as long again; 0 for no limit."""
     bulk_threads: int = 8
     """Threads that hash, encode, decode and read: more than cores, since they also wait for the disk."""
     control_threads: int = 32
@@ -47,11 +53,12 @@ class ServerConfig:
     """debug, info, warning or error; exceptions are written out at debug only."""
 
     def __post_init__(self) -> None:
-        for name in ("upload_lease", "build_lease", "heartbeat"):
+        for name in ("upload_lease", "build_lease", "heartbeat", "stall_timeout"):
             if not 0 < getattr(self, name) <= 10**9:
                 raise SettingInvalid(f"{name} must be more than 0 seconds")
-        if not 0 <= self.grace <= 10**6:
-            raise SettingInvalid("grace must be 0 seconds or more")
+        for name in ("grace", "bulk_wait", "max_connection_age"):
+            if not 0 <= getattr(self, name) <= 10**6:
+                raise SettingInvalid(f"{name} must be 0 seconds or more")
         for name in (
             "max_concurrent_rpcs",
             "max_bulk_streams",

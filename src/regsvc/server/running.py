@@ -11,7 +11,9 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from regsvc.server.accesslog import AccessLogInterceptor
 from regsvc.server.activity import Activity
+from regsvc.server.admission import Admission
 from regsvc.server.artifacts import ArtifactServicer
 from regsvc.server.builds import BuildServicer
 from regsvc.server.capabilities import CapabilitiesServicer
@@ -19,8 +21,9 @@ from regsvc.server.config import ServerConfig
 from regsvc.server.events import EventServicer
 from regsvc.server.framing import BulkFraming
 from regsvc.server.hub import Hub
-from regsvc.server.interceptors import AccessLogInterceptor, ErrorInterceptor
+from regsvc.server.interceptors import ErrorInterceptor
 from regsvc.server.registry import RegistryServicer
+from regsvc.server.stalls import StallInterceptor
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
 from regsvc.v1 import (
@@ -77,14 +80,20 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     bulk, control = Workers("bulk", config.bulk_threads), Workers("control", config.control_threads)
     # Followers have threads of their own: however many they are, a publisher never waits behind them.
     tails = Workers("tails", config.tail_threads)
+    uploads, downloads = (Admission(config.max_bulk_streams, config.bulk_wait) for _ in range(2))
     server = grpc.aio.server(
-        interceptors=[AccessLogInterceptor(), ErrorInterceptor(), BulkFraming()],
-        options=_OPTIONS,
+        interceptors=[
+            AccessLogInterceptor(),
+            ErrorInterceptor(),
+            StallInterceptor(config.stall_timeout),
+            BulkFraming(),
+        ],
+        options=[*_OPTIONS, *_age_options(config.max_connection_age)],
         maximum_concurrent_rpcs=config.max_concurrent_rpcs,
     )
     checks = health.aio.HealthServicer()
     artifact_pb2_grpc.add_ArtifactServiceServicer_to_server(
-        ArtifactServicer(app, bulk, control, hub, activity, config.max_bulk_streams), server
+        ArtifactServicer(app, bulk, control, hub, activity, uploads, downloads), server
     )
     build_pb2_grpc.add_BuildServiceServicer_to_server(
         BuildServicer(app, control, tails, hub, config.heartbeat), server
@@ -109,6 +118,13 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     app.uploads.stop()
     for workers in (bulk, control, tails):
         workers.close()
+
+
+def _age_options(seconds: float) -> list[tuple[str, int]]:
+    """A connection of that age takes no new calls, and after as long again those that are left are cut off."""
+    milliseconds = int(seconds * 1000)
+    names = ("grpc.max_connection_age_ms", "grpc.max_connection_age_grace_ms")
+    return [(name, milliseconds) for name in names] if milliseconds else []
 
 
 def _bind(server: grpc.aio.Server, listen: str) -> str:

@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
+
 class Workers:
     """One bounded pool of threads, used from the event loop."""
 

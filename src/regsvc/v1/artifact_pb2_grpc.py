@@ -57,6 +57,14 @@ class ArtifactServiceStub:
 
     Simple: ReadFile per file. Smart: ReadManifest with chunks, then ReadChunks for what is not on this
     host yet. Clients verify: BLAKE3 of each chunk, of each file, and of the manifest text.
+
+    # When many come at once
+
+    The server moves only so many uploads, and so many downloads, at once. WriteFile, WriteChunks, ReadFile and
+    ReadChunks wait for a slot for some seconds, and are then refused with RESOURCE_EXHAUSTED, reason BUSY, and a
+    google.rpc.RetryInfo: call again after its retry_delay. A client that neither sends nor takes a message for
+    long (a minute, unless the server is configured otherwise) loses its slot: UNAVAILABLE, reason STALLED; resume
+    as after a disconnect.
     """
 
     def __init__(self, channel):
@@ -149,6 +157,14 @@ class ArtifactServiceServicer:
 
     Simple: ReadFile per file. Smart: ReadManifest with chunks, then ReadChunks for what is not on this
     host yet. Clients verify: BLAKE3 of each chunk, of each file, and of the manifest text.
+
+    # When many come at once
+
+    The server moves only so many uploads, and so many downloads, at once. WriteFile, WriteChunks, ReadFile and
+    ReadChunks wait for a slot for some seconds, and are then refused with RESOURCE_EXHAUSTED, reason BUSY, and a
+    google.rpc.RetryInfo: call again after its retry_delay. A client that neither sends nor takes a message for
+    long (a minute, unless the server is configured otherwise) loses its slot: UNAVAILABLE, reason STALLED; resume
+    as after a disconnect.
     """
 
     def StartUpload(self, request, context):
@@ -340,6 +356,14 @@ class ArtifactService:
 
     Simple: ReadFile per file. Smart: ReadManifest with chunks, then ReadChunks for what is not on this
     host yet. Clients verify: BLAKE3 of each chunk, of each file, and of the manifest text.
+
+    # When many come at once
+
+    The server moves only so many uploads, and so many downloads, at once. WriteFile, WriteChunks, ReadFile and
+    ReadChunks wait for a slot for some seconds, and are then refused with RESOURCE_EXHAUSTED, reason BUSY, and a
+    google.rpc.RetryInfo: call again after its retry_delay. A client that neither sends nor takes a message for
+    long (a minute, unless the server is configured otherwise) loses its slot: UNAVAILABLE, reason STALLED; resume
+    as after a disconnect.
     """
 
     @staticmethod

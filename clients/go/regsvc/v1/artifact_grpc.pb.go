@@ -66,6 +66,14 @@ const (
 //
 // Simple: ReadFile per file. Smart: ReadManifest with chunks, then ReadChunks for what is not on this
 // host yet. Clients verify: BLAKE3 of each chunk, of each file, and of the manifest text.
+//
+// # When many come at once
+//
+// The server moves only so many uploads, and so many downloads, at once. WriteFile, WriteChunks, ReadFile and
+// ReadChunks wait for a slot for some seconds, and are then refused with RESOURCE_EXHAUSTED, reason BUSY, and a
+// google.rpc.RetryInfo: call again after its retry_delay. A client that neither sends nor takes a message for
+// long (a minute, unless the server is configured otherwise) loses its slot: UNAVAILABLE, reason STALLED; resume
+// as after a disconnect.
 type ArtifactServiceClient interface {
 	// Opens an upload into a model, which need not exist yet. Errors: INVALID_ARGUMENT (bad name),
 	// NOT_FOUND or FAILED_PRECONDITION (the build does not exist, is of another model, or has ended),
@@ -291,6 +299,14 @@ type ArtifactService_ReadFileClient = grpc.ServerStreamingClient[ReadFileRespons
 //
 // Simple: ReadFile per file. Smart: ReadManifest with chunks, then ReadChunks for what is not on this
 // host yet. Clients verify: BLAKE3 of each chunk, of each file, and of the manifest text.
+//
+// # When many come at once
+//
+// The server moves only so many uploads, and so many downloads, at once. WriteFile, WriteChunks, ReadFile and
+// ReadChunks wait for a slot for some seconds, and are then refused with RESOURCE_EXHAUSTED, reason BUSY, and a
+// google.rpc.RetryInfo: call again after its retry_delay. A client that neither sends nor takes a message for
+// long (a minute, unless the server is configured otherwise) loses its slot: UNAVAILABLE, reason STALLED; resume
+// as after a disconnect.
 type ArtifactServiceServer interface {
 	// Opens an upload into a model, which need not exist yet. Errors: INVALID_ARGUMENT (bad name),
 	// NOT_FOUND or FAILED_PRECONDITION (the build does not exist, is of another model, or has ended),

@@ -1067,6 +1067,14 @@ export const UploadStateSchema: GenEnum<UploadState> = /*@__PURE__*/
  * Simple: ReadFile per file. Smart: ReadManifest with chunks, then ReadChunks for what is not on this
  * host yet. Clients verify: BLAKE3 of each chunk, of each file, and of the manifest text.
  *
+ * # When many come at once
+ *
+ * The server moves only so many uploads, and so many downloads, at once. WriteFile, WriteChunks, ReadFile and
+ * ReadChunks wait for a slot for some seconds, and are then refused with RESOURCE_EXHAUSTED, reason BUSY, and a
+ * google.rpc.RetryInfo: call again after its retry_delay. A client that neither sends nor takes a message for
+ * long (a minute, unless the server is configured otherwise) loses its slot: UNAVAILABLE, reason STALLED; resume
+ * as after a disconnect.
+ *
  * @generated from service regsvc.v1.ArtifactService
  */
 export const ArtifactService: GenService<{

@@ -198,7 +198,8 @@ export const CapabilitiesSchema: GenMessage<Capabilities> = /*@__PURE__*/
  * 	FAILED_PRECONDITION  the state forbids it now: lease lapsed, build finished, chunks missing
  * 	ABORTED              another writer won: newer stream on the same target, or an etag mismatch
  * 	OUT_OF_RANGE         an offset or sequence number past what is committed, or history that is gone
- * 	RESOURCE_EXHAUSTED   a limit of Capabilities is exceeded, or the disk is full
+ * 	RESOURCE_EXHAUSTED   a limit of Capabilities is exceeded, or the disk is full; with google.rpc.RetryInfo
+ * 	                     the server is busy: call again after its retry_delay
  * 	UNAVAILABLE          the server is starting or draining; reconnect and resume
  * 	DATA_LOSS            stored bytes fail their checksum; nothing wrong was sent
  * 	INTERNAL             a defect of the server; no detail is given

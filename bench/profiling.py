@@ -1,0 +1,86 @@
+"""Where the time of a push and of a pull goes, per GB: samples of perf, summed by what the code is for."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from processes import Failed, registry, regsvc, run
+
+SOURCES = str(Path(__file__).with_name("sources.py"))
+_HERTZ = 499
+_LINE = re.compile(r"^\s*(\S.*?)\s+\d+\s+[0-9a-f]+ (.*) \((.*)\)$")
+_KERNEL = (
+    ("network", re.compile(r"tcp|_copy_(to|from)_iter|skb|ip_|softirq|sock|bbr|net_|loopback")),
+    ("pages of memory", re.compile(r"clear_page|fault|anon|mmap|munmap|unmap|pte|rmap")),
+    ("files", re.compile(r"shmem|folio|page_cache|filemap|ext4|iomap|jbd2|vfs|xas_|copy_mc|generic_perform")),
+    ("thread switches", re.compile(r"futex|sched|switch|wake|_raw_spin_unlock|epoll|eventfd|rwsem")),
+)
+_LIBRARIES = (
+    ("hash", "blake3"),
+    ("cut", "fastcdc"),
+    ("encode, decode", "backend_c"),
+    ("encode, decode", "_multiarray"),
+    ("checksum", "crc32c"),
+    ("gRPC", "cygrpc"),
+    ("protobuf", "_message"),
+    ("Python", "libpython"),
+    ("Python", "python3"),
+    ("SQLite", "sqlite"),
+    ("copies", "libc.so"),
+)
+
+
+def measure(folder: Path, mib: int) -> dict[str, Any]:
+    """CPU seconds per GB by kind of work, for a push and a pull of random bytes; empty without perf."""
+    if shutil.which("perf") is None:
+        return {}
+    folder.mkdir()
+    run([sys.executable, SOURCES, "incompressible", str(mib), str(folder)])
+    size = (mib << 20) / 1e9
+    found = {}
+    try:
+        with registry(folder / "data") as server:
+            environment = {"REGSVC_ENDPOINT": server.endpoint, "REGSVC_CACHE": "off", "REGSVC_STATE": "off"}
+            for verb, arguments in (
+                ("push", (str(folder / "base"), "bench/profile")),
+                ("pull", ("bench/profile", str(folder / "out"))),
+            ):
+                samples = folder / f"{verb}.perf"
+                perf = ["perf", "record", "-q", "-a", "-F", str(_HERTZ), "-o", str(samples), "--"]
+                run([*perf, *regsvc(verb, *arguments, "--json")], environment)
+                found[verb] = {kind: count / _HERTZ / size for kind, count in _kinds(samples).most_common()}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def lines(profiles: dict[str, Any]) -> Iterator[str]:
+    """The table, largest first."""
+    for verb, kinds in profiles.items():
+        yield f"{verb}, CPU s/GB: " + ", ".join(f"{kind} {value:.2f}" for kind, value in kinds.items())
+
+
+def _kinds(samples: Path) -> Counter[str]:
+    command = ["perf", "script", "-i", str(samples), "-F", "comm,tid,ip,sym,dso"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failed("perf script could not read what perf recorded")
+    found: Counter[str] = Counter()
+    for line in done.stdout.splitlines():
+        match = _LINE.match(line)
+        if match and not match[1].startswith(("swapper", "perf")):
+            found[_kind(match[2], match[3])] += 1
+    return found
+
+
+def _kind(symbol: str, library: str) -> str:
+    if "kernel" in library:
+        return next((kind for kind, pattern in _KERNEL if pattern.search(symbol)), "other kernel")
+    return next((kind for kind, part in _LIBRARIES if part in library.rpartition("/")[2]), "other")
