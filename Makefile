@@ -12,7 +12,7 @@ PROTOS = $(wildcard protos/regsvc/v1/*.proto)
 
 export BUF := $(BIN)/buf
 
-.PHONY: help demo test lint format bench generate landed lock clean python node
+.PHONY: help demo test lint format bench rivals generate landed lock clean python node
 .PHONY: style types layers contract go-style ts-types
 .DEFAULT_GOAL := help
 
@@ -55,8 +55,12 @@ format: python ## Format and fix what can be fixed by itself
 	$(PY) -m ruff format .
 	gofmt -w $(GO)
 
-bench: python ## Print one table of speeds, each beside cp and a raw stream
+bench: python ## Measure every figure that is promised, beside cp, a raw stream and what others use
 	@$(PY) bench/run.py $(BENCH_ARGS)
+
+rivals: ## Install MLflow and boto3 in .cache/rivals, for `make bench` to compare with
+	@$(PYTHON) -m venv .cache/rivals
+	.cache/rivals/bin/pip --disable-pip-version-check install --quiet mlflow==3.17.2 boto3==1.44.5
 
 generate: python node ## Generate the code of all languages from the protos
 	$(PY) -m grpc_tools.protoc -Iprotos --python_out=src --pyi_out=src --grpc_python_out=src $(PROTOS)

@@ -151,7 +151,7 @@ def rivals(mlflow: str | None, s3: str | None) -> tuple[dict[str, Rival], dict[s
         if s3:
             found["s3"] = S3(mlflow, s3)
     else:
-        absent["mlflow"] = "MLflow is not installed: make bench-rivals"
+        absent["mlflow"] = "MLflow is not installed: make rivals"
     if shutil.which("nginx") and shutil.which("curl"):
         found["nginx"] = Nginx()
     else:

@@ -18,6 +18,7 @@ import build_logs
 import crowd
 import profiling
 import ranges
+import rates
 import report
 from figures import Measured, figures
 from moving import RAW_STREAM, Files, Round, written_back
@@ -155,14 +156,12 @@ class _Run:
         return rounds
 
     def _rates(self) -> dict[str, Any]:
-        try:
-            import rates
-        except ImportError:
-            self._measured.absent["rates"] = "there is no bench/rates.py"
-            return {}
         _say("rates of calls and tails")
-        found: dict[str, Any] = rates.measure(self._folder / "rates", scale=min(1.0, self._asked.size / 1024))
-        return found
+        if self._measured.mib >= 1024:
+            return rates.measure(self._folder / "rates")
+        return rates.measure(
+            self._folder / "rates", calls=1000, followed_lines=2000, idle=100, index_chunks=50_000, rounds=1
+        )
 
     def _show(self, name: str, size: int, rounds: list[dict[str, Any]]) -> None:
         _print(report.case_lines(name, size, rounds))

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, NamedTuple, TypeAlias
 
+import grpc
 from blake3 import blake3
 
 from regsvc import errors, refs
@@ -192,9 +193,7 @@ class _Fetching:
 
     def run(self) -> Iterator[_Frame]:
         while self._next < len(self._places):
-            yield from resumed(
-                self, translate=lambda error: translate(error, self._connection.target), silence=_SILENCE
-            )
+            yield from resumed(self, translate=self._translate, silence=_SILENCE)
             if self._next != self._asked:
                 raise errors.DataLoss("the server ended a stream of chunks before the last one")
 
@@ -242,6 +241,12 @@ class _Fetching:
     def progress(self) -> int:
         return self._next
 
+    def _translate(self, error: grpc.RpcError) -> errors.RegsvcError:
+        if error.code() is grpc.StatusCode.CANCELLED and not self._cancelled:
+            # A server that stops ends what is under way like this when the time to drain is over.
+            return errors.Unavailable(f"the server at {self._connection.target} cut the stream off")
+        return translate(error, self._connection.target)
+
 
 def _runs(places: Sequence[Place], first: int) -> Iterator[tuple[str, int, int, int]]:
     """Path, offset, length and number of chunks of the stretches that the places from `first` on make up."""
@@ -257,15 +262,15 @@ def _runs(places: Sequence[Place], first: int) -> Iterator[tuple[str, int, int, 
 
 
 def _batches(frames: Iterator[_Frame]) -> Iterator[list[_Frame]]:
-    """Frames of about `_BATCH` raw bytes together."""
+    """Frames of about `_BATCH` raw bytes together, handed on as soon as there are so many."""
     batch: list[_Frame] = []
     size = 0
     for frame in frames:
-        if batch and size + frame.place.size > _BATCH:
-            yield batch
-            batch, size = [], 0
         batch.append(frame)
         size += frame.place.size
+        if size >= _BATCH:
+            yield batch
+            batch, size = [], 0
     if batch:
         yield batch
 
