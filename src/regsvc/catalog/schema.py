@@ -267,3 +267,9 @@ def spine(db: Database) -> None:
                 db.conn.execute(statement)
     for key in ("store_id", "page_secret"):
         db.conn.execute("INSERT INTO settings (key, value) VALUES (?, ?)", [key, secrets.token_hex(16)])
+
+
+@MIGRATIONS()
+def damaged_chunks(db: Database) -> None:
+    """The damaged chunks, which are few, without looking at all the others."""
+    db.conn.execute("CREATE INDEX chunks_damaged ON chunks(digest) WHERE damaged = 1")

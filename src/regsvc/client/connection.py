@@ -198,6 +198,8 @@ def _details(error: grpc.RpcError) -> tuple[Any, float | None]:
 
 def _is_reset(code: errors.Code, text: str) -> bool:
     """Whether a stream was cut off below gRPC: proxies and dying servers do not always say UNAVAILABLE."""
+    if code is errors.Code.CANCELLED and text == "CANCELLED":
+        return True  # by the server, as it stopped; what we cancel ourselves has another text
     return code in {errors.Code.INTERNAL, errors.Code.UNKNOWN, errors.Code.CANCELLED} and (
         "RST_STREAM" in text or "Stream removed" in text or "Connection reset" in text
     )

@@ -18,7 +18,7 @@ from regsvc.content.layout import Layout
 from regsvc.content.tensors import TensorSpan
 from regsvc.errors import FailedPrecondition
 
-BLOCK = 4 << 20
+BLOCK = 8 << 20
 """Bytes read at once."""
 WINDOW_BYTES = 8 << 20
 """Raw bytes of one window, about; each stream of a push holds up to five windows."""
