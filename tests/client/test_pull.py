@@ -299,6 +299,7 @@ class _Tampering(
 
     def __init__(self, target: str, change: Callable[[object], None]) -> None:
         self._connection = Connection(target)
+        self._channels = self._connection.bulk()
         self._change = change
 
     def GetCapabilities(self, request, context):
@@ -308,7 +309,7 @@ class _Tampering(
         yield from self._changed(self._connection.artifacts.ReadManifest(request))
 
     def ReadChunks(self, request, context):
-        for message in self._connection.bulk(0).ReadChunks(request):
+        for message in self._channels.stream(0).ReadChunks(request):
             message.head.data = bytes(message.data)
             yield from self._changed([message.head])
 

@@ -26,6 +26,7 @@ from support import Server
 
 import regsvc
 from regsvc import errors
+from regsvc.client import chunk_source, file_chunks
 from regsvc.client.client import Client
 from regsvc.client.file_chunks import FileChunks
 from regsvc.client.tensor_arrays import Box, empty
@@ -206,6 +207,16 @@ def test_many_come_in_one_call_and_shared_chunks_once(client: Client) -> None:
     everything = client.tensors("team/parts").read_many(SOURCE)
     assert all(same(array, SOURCE[name]) for name, array in everything.items())
     assert len(calls) <= 3
+
+
+def test_what_does_not_fit_one_request_takes_several(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk_source, "_REQUEST", 50)
+    monkeypatch.setattr(file_chunks, "_PATHS", 1)
+    tensors, calls = client.tensors("team/parts"), calls_of(client)
+    assert len(tensors.files) == 3
+    found = tensors.read_many(["embed", "half", "brain", "cube", "wide"])
+    assert all(same(array, SOURCE[name]) for name, array in found.items())
+    assert len(calls) > 1
 
 
 def test_only_the_header_and_what_is_read_are_fetched(client: Client, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import grpc
@@ -27,6 +28,8 @@ CACHE_BYTES = 32 << 20
 
 _SILENCE = 30.0
 """Seconds without a chunk after which the stream is opened again."""
+_REQUEST, _RANGE = 1 << 20, 30
+"""Bytes of a request, about, after which the rest is left to the next; of a range in it besides its path."""
 _INLINE = 4 << 20
 """Raw bytes of a stream up to which the reading thread decodes by itself: handing over costs more."""
 _DECODERS = min(2, os.cpu_count() or 1)
@@ -125,10 +128,21 @@ class ChunkSource:
             self._received += received
 
 
-class ChunkStream:
-    """Raw bytes of chunks in the order asked, each proven, in one stream that outlasts disconnects.
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Chunks that came together."""
 
-    To be iterated once; `cancel` may be called from any thread.
+    count: int
+    size: int
+    """Raw bytes."""
+    raws: Future[list[Raw]]
+    """Their bytes, proven. Its result raises `DigestMismatch`."""
+
+
+class ChunkStream:
+    """Chunks in the order asked, in one stream that outlasts disconnects.
+
+    To be read once, by either way; `cancel` may be called from any thread.
     """
 
     def __init__(
@@ -146,21 +160,26 @@ class ChunkStream:
         self._fetching.cancel()
 
     def __iter__(self) -> Generator[Raw, None, None]:
-        frames = self._fetching.run()
+        """The raw bytes of each chunk, proven."""
         if sum(place.size for place in self._places) <= _INLINE:
-            yield from map(_prove, frames)
+            for frames in self._fetching.run():
+                yield from map(_prove, frames)
             return
-        with ThreadPoolExecutor(_DECODERS, "regsvc-decode") as pool:
-            decoding: deque[Future[list[Raw]]] = deque()
-            try:
-                for batch in _batches(frames):
-                    decoding.append(pool.submit(_prove_all, batch))
-                    while decoding and (len(decoding) > _BATCHES or decoding[0].done()):
-                        yield from decoding.popleft().result()
-                while decoding:
+        decoding: deque[Future[list[Raw]]] = deque()
+        with closing(self.batches()) as batches:
+            for batch in batches:
+                decoding.append(batch.raws)
+                while decoding and (len(decoding) > _BATCHES or decoding[0].done()):
                     yield from decoding.popleft().result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+        for raws in decoding:
+            yield from raws.result()
+
+    def batches(self) -> Generator[Batch, None, None]:
+        """Chunks as they come, while threads decode them; when the generator ends all are decoded."""
+        with ThreadPoolExecutor(_DECODERS, "regsvc-decode") as pool:
+            for frames in self._fetching.run():
+                size = sum(frame.place.size for frame in frames)
+                yield Batch(len(frames), size, pool.submit(_prove_all, frames))
 
 
 class _Frame(NamedTuple):
@@ -191,7 +210,7 @@ class _Fetching:
         self._call: Any = None
         self._cancelled = False
 
-    def run(self) -> Iterator[_Frame]:
+    def run(self) -> Iterator[list[_Frame]]:
         while self._next < len(self._places):
             yield from resumed(self, translate=self._translate, silence=_SILENCE)
             if self._next != self._asked:
@@ -207,20 +226,22 @@ class _Fetching:
         request = artifact_pb2.ReadChunksRequest(version=self._version.wire)
         request.accept.extend(int(each) for each in codec.Codec)  # type: ignore[misc]
         self._asked = self._next
+        size = 0
         for path, offset, length, count in _runs(self._places, self._next):
-            if len(request.ranges) == most:
+            if len(request.ranges) == most or size > _REQUEST:
                 break
             request.ranges.add(path=path, offset=offset, length=length)
             self._asked += count
+            size += len(path.encode()) + _RANGE
         if not request.ranges:  # the stream broke off behind the last chunk
             return ()
-        call: Iterable[Any] = self._connection.bulk(0).ReadChunks(request)
+        call: Iterable[Any] = self._connection.ranged().ReadChunks(request)
         self._call = call
         if self._cancelled:  # meanwhile: whichever of the two threads comes second cancels
             self._call.cancel()
         return call
 
-    def take(self, response: Any) -> Iterable[_Frame]:
+    def take(self, response: Any) -> Iterable[list[_Frame]]:
         data: memoryview = response.data
         self._received(len(data))
         frames, position = [], 0
@@ -231,7 +252,7 @@ class _Fetching:
             frames.append(_Frame(self._places[self._next], frame.codec, payload))
             position += frame.stored_size
             self._next += 1
-        return frames
+        return _batches(frames)
 
     def recover(self, error: errors.RegsvcError) -> None:
         """Nothing to learn: the next request begins where this one broke off."""
@@ -261,8 +282,8 @@ def _runs(places: Sequence[Place], first: int) -> Iterator[tuple[str, int, int, 
         begin = end
 
 
-def _batches(frames: Iterator[_Frame]) -> Iterator[list[_Frame]]:
-    """Frames of about `_BATCH` raw bytes together, handed on as soon as there are so many."""
+def _batches(frames: Iterable[_Frame]) -> Iterator[list[_Frame]]:
+    """The frames of a message, about `_BATCH` raw bytes at a time."""
     batch: list[_Frame] = []
     size = 0
     for frame in frames:

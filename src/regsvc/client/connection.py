@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -72,16 +73,21 @@ class Connection:
         self.events = event_pb2_grpc.EventServiceStub(self._channel)
         self.capabilities_stub = capabilities_pb2_grpc.CapabilitiesServiceStub(self._channel)
         self._lock = threading.Lock()  # protects _capabilities and _bulk
-        self._bulk: list[BulkChannel] = []
+        self._ranged = BulkChannels(target)
+        self._bulk: weakref.WeakSet[BulkChannels] = weakref.WeakSet()
         self._capabilities: Any = None
         self._answered = False
 
-    def bulk(self, number: int) -> BulkChannel:
-        """The channel of the stream `number` of a transfer: bulk bytes never share a connection with calls."""
+    def bulk(self) -> BulkChannels:
+        """Channels for one transfer, which has to close them; `close` does, too."""
+        made = BulkChannels(self.target)
         with self._lock:
-            while len(self._bulk) <= number:
-                self._bulk.append(BulkChannel(self.target))
-            return self._bulk[number]
+            self._bulk.add(made)
+        return made
+
+    def ranged(self) -> BulkChannel:
+        """The channel that all reads of ranges share: each is too short to be worth a connection."""
+        return self._ranged.stream(0)
 
     def capabilities(self) -> Any:
         """The server's limits (a `capabilities_pb2.Capabilities`), asked for once."""
@@ -121,8 +127,10 @@ class Connection:
     def close(self) -> None:
         """Close the channel; calls under way end with `errors.RegsvcError`."""
         self._channel.close()
-        for bulk_channel in self._bulk:
-            bulk_channel.close()
+        with self._lock:
+            transfers = list(self._bulk)
+        for channels in (self._ranged, *transfers):
+            channels.close()
 
     def __enter__(self) -> Connection:
         return self
@@ -131,6 +139,42 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class BulkChannels:
+    """The connections of one transfer, one a stream: bulk bytes never share one with calls or other transfers."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._lock = threading.Lock()  # protects the two below
+        self._channels: dict[int, BulkChannel] = {}
+        self._closed = False
+
+    def stream(self, number: int) -> BulkChannel:
+        """The channel of one stream. Raises `Aborted` once closed."""
+        with self._lock:
+            if self._closed:
+                raise errors.Aborted("the client was closed")
+            if number not in self._channels:
+                self._channels[number] = BulkChannel(self._target)
+            return self._channels[number]
+
+    def drop(self, number: int | None = None) -> None:
+        """Close the channel of one stream, or of all: what comes next begins with a connection of its own.
+
+        A connection that fell silent, perhaps while it was being made, would be waited for otherwise.
+        """
+        with self._lock:
+            numbers = list(self._channels) if number is None else [number]
+            dropped = [self._channels.pop(each) for each in numbers if each in self._channels]
+        for channel in dropped:
+            channel.close()
+
+    def close(self) -> None:
+        """Close all; calls under way end with an error."""
+        with self._lock:
+            self._closed = True
+        self.drop()
 
 
 class BulkChannel:

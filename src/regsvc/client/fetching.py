@@ -10,7 +10,7 @@ from typing import Any
 from blake3 import blake3
 
 from regsvc import errors, refs
-from regsvc.client.connection import Connection, translate
+from regsvc.client.connection import BulkChannels, Connection, translate
 from regsvc.client.machine import streams_for
 from regsvc.client.placing import Place, Placing, Written
 from regsvc.client.resume import resumed
@@ -36,6 +36,7 @@ class Fetching:
 
     def __init__(self, connection: Connection, version: refs.VersionRef, placing: Placing) -> None:
         self._connection = connection
+        self._channels = connection.bulk()
         self._version = version
         self._placing = placing
         self._wanted: list[Place] = []
@@ -47,6 +48,10 @@ class Fetching:
     def received(self) -> int:
         """Payload bytes that came."""
         return sum(stream.received for stream in self._streams)
+
+    def close(self) -> None:
+        """End what is under way."""
+        self._channels.close()
 
     def want(self, place: Place) -> None:
         """Add a chunk to fetch. A chunk that is wanted already is fetched once."""
@@ -68,7 +73,7 @@ class Fetching:
             return
         parts = _parted(wanted, streams_for(sum(place.size for place in wanted)))
         streams = [
-            _Stream(self._connection, number, self._version, self._placing, part, also)
+            _Stream(self._connection, self._channels, number, self._version, self._placing, part, also)
             for number, part in enumerate(parts)
         ]
         self._streams += streams
@@ -98,6 +103,7 @@ class _Stream:
     def __init__(
         self,
         connection: Connection,
+        channels: BulkChannels,
         number: int,
         version: refs.VersionRef,
         placing: Placing,
@@ -106,6 +112,7 @@ class _Stream:
     ) -> None:
         self.received = 0
         self._connection = connection
+        self._channels = channels
         self._number = number
         self._version = version
         self._placing = placing
@@ -147,7 +154,7 @@ class _Stream:
             self._asked += count
         if not request.ranges:  # the stream broke off behind the last chunk
             return ()
-        self._call = self._connection.bulk(self._number).ReadChunks(request)
+        self._call = self._channels.stream(self._number).ReadChunks(request)
         call: Iterable[Any] = self._call
         return call
 
@@ -168,7 +175,8 @@ class _Stream:
         return ()
 
     def recover(self, error: errors.RegsvcError) -> None:
-        """Nothing to learn: the next request begins where this one broke off."""
+        """Nothing to learn: the next request begins where this one broke off, over a new connection."""
+        self._channels.drop(self._number)
 
     def progress(self) -> int:
         return self._next

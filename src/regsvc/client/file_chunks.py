@@ -18,6 +18,9 @@ from regsvc.v1 import artifact_pb2
 
 _EMPTY = blake3().digest()
 
+_PATHS = 1000
+"""Most paths in one request: servers refuse messages over 4 MiB, and a path may have 1 KiB."""
+
 
 class FileChunks:
     """The chunks of one file, in order; packed, for a big model has a million."""
@@ -86,7 +89,7 @@ def list_chunks(connection: Connection, ref: refs.VersionRef, paths: Sequence[st
     Raises `NotFound` (version or path), `PathInvalid`, `DigestMismatch` (the server contradicts itself).
     """
     wanted = sorted({_checked(path) for path in paths})
-    most = connection.capabilities().max_read_ranges or 1
+    most = min(connection.capabilities().max_read_ranges, _PATHS) or 1
     version = ref
     files: list[FileChunks] = []
     for first in range(0, len(wanted), most):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from blake3 import blake3
 
-from regsvc import errors, refs
+from regsvc import refs
 from regsvc.client.cache import Cache, Entries, NewFile
 from regsvc.client.connection import Connection
 from regsvc.client.destination import Destination, Marker
@@ -113,6 +113,7 @@ class _Pulling:
                 self._fill(staged, self._local(earlier), resuming=resuming)
             self._syncing.wait()
         finally:
+            self._fetching.close()
             self._placing.close()
             self._syncing.close()
         now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import uuid
@@ -69,7 +70,7 @@ def push(
     known = state.recall(files)
     known |= unchanged(connection, model, (file for file in files if file.path not in known))
     upload = _Upload(connection, model, build, files, known, request_id or uuid.uuid4().hex, patience)
-    with Reporter(upload.so_far, report):
+    with contextlib.closing(upload), Reporter(upload.so_far, report):
         version = _carry_out(upload, state, metadata, aliases)
     state.remember(files, upload.found)
     return records.push_result(
@@ -121,6 +122,7 @@ class _Upload:
         self.found: dict[str, KnownFile] = {}
         """What has been learned of each file that was sent whole, by path."""
         self._connection = connection
+        self._channels = connection.bulk()
         self._model = model
         self._build = build
         self._files = files
@@ -152,6 +154,10 @@ class _Upload:
         self._committed, self._complete = {}, set()
         self._closed = answer.upload.state == artifact_pb2.UPLOAD_STATE_COMMITTED
 
+    def close(self) -> None:
+        """End the connections of the streams."""
+        self._channels.close()
+
     def read_everything(self) -> None:
         """Some file is not what it was known to be: begin again, and take nothing for known."""
         self.known = {}
@@ -170,6 +176,7 @@ class _Upload:
         lanes = _dealt(remaining, streams_for(size))
         return Sending(
             self._connection,
+            self._channels,
             self._name,
             [self._windows(lane, len(lanes)) for lane in lanes],
             self._committed,
@@ -181,6 +188,7 @@ class _Upload:
 
     def recover(self, error: errors.RegsvcError) -> None:
         """Learn how far each file got; open a new upload when this one is gone."""
+        self._channels.drop()
         committed: dict[str, int] = {}
         complete: set[str] = set()
         request = artifact_pb2.GetUploadRequest(name=self._name)

@@ -6,11 +6,11 @@ import threading
 from collections import deque
 from contextlib import closing
 
-from regsvc.client.chunk_source import ChunkSource, ChunkStream, Place, Raw
+from regsvc.client.chunk_source import Batch, ChunkSource, ChunkStream, Place, Raw
 from regsvc.client.file_chunks import FileChunks
 
 AHEAD_BYTES = 16 << 20
-"""Raw bytes that wait at most, the chunk that fills it up not counted."""
+"""Raw bytes that wait at most, those that fill it up not counted."""
 
 FIRST_REQUEST, LARGEST_REQUEST = 4 << 20, 256 << 20
 """Raw bytes asked for in one request: each is twice the one before. A reader that stops soon has asked for little."""
@@ -30,8 +30,10 @@ class ReadAhead:
         """Number of the chunk that `take` gives next."""
         self._source = source
         self._file = file
+        self._taken: deque[Raw] = deque()
+        """The rest of the batch that `take` is in."""
         self._changed = threading.Condition()  # protects the five below
-        self._ready: deque[Raw] = deque()
+        self._ready: deque[Batch] = deque()
         self._ready_bytes = 0
         self._stream: ChunkStream | None = None
         self._error: BaseException | None = None
@@ -43,15 +45,10 @@ class ReadAhead:
 
     def take(self) -> Raw:
         """The next chunk, which must exist. Raises what fetching it raised."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._ready or self._error is not None)
-            if not self._ready and self._error is not None:
-                raise self._error
-            raw = self._ready.popleft()
-            self._ready_bytes -= len(raw)
-            self._changed.notify_all()
+        if not self._taken:
+            self._taken.extend(self._next_batch().raws.result())
         self.next += 1
-        return raw
+        return self._taken.popleft()
 
     def close(self) -> None:
         """End the stream and the thread."""
@@ -63,6 +60,16 @@ class ReadAhead:
             self._changed.notify_all()
         if threading.current_thread() is not self._thread:  # the collector may close files in any thread
             self._thread.join()
+
+    def _next_batch(self) -> Batch:
+        with self._changed:
+            self._changed.wait_for(lambda: self._ready or self._error is not None)
+            if not self._ready and self._error is not None:
+                raise self._error
+            batch = self._ready.popleft()
+            self._ready_bytes -= batch.size
+            self._changed.notify_all()
+            return batch
 
     def _run(self, number: int) -> None:
         span = FIRST_REQUEST
@@ -85,27 +92,26 @@ class ReadAhead:
             if self._closed:
                 raise _Closed
             self._stream = stream
-        rest: Raw | None = None
-        with closing(iter(stream)) as chunks:
-            for raw in chunks:
-                if not self._put(raw, IDLE):
-                    rest = raw
+        rest: Batch | None = None
+        with closing(stream.batches()) as batches:
+            for batch in batches:
+                number += batch.count
+                if not self._put(batch, IDLE):
+                    rest = batch
                     break
-                number += 1
         if rest is not None:
             self._put(rest, None)
-            number += 1
         return number
 
-    def _put(self, raw: Raw, timeout: float | None) -> bool:
-        """Hand a chunk over as soon as there is room. False when there was none in time."""
+    def _put(self, batch: Batch, timeout: float | None) -> bool:
+        """Hand a batch over as soon as there is room. False when there was none in time."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._closed or self._ready_bytes < AHEAD_BYTES, timeout):
                 return False
             if self._closed:
                 raise _Closed
-            self._ready.append(raw)
-            self._ready_bytes += len(raw)
+            self._ready.append(batch)
+            self._ready_bytes += batch.size
             self._changed.notify_all()
         return True
 

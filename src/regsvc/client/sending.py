@@ -17,7 +17,7 @@ from typing import Any
 import grpc
 
 from regsvc.bulk import Bulk
-from regsvc.client.connection import Connection
+from regsvc.client.connection import BulkChannels, Connection
 from regsvc.client.machine import cores
 from regsvc.client.prefetch import Prefetch
 from regsvc.client.reading import SourceChunk, Stretch
@@ -63,12 +63,14 @@ class Sending:
     def __init__(
         self,
         connection: Connection,
+        channels: BulkChannels,
         upload: str,
         lanes: Sequence[Iterable[list[Stretch]]],
         committed: dict[str, int],
         tally: Tally,
     ) -> None:
         self._connection = connection
+        self._channels = channels
         self._upload = upload
         self._lanes = lanes
         self._committed = committed
@@ -82,7 +84,7 @@ class Sending:
                 for number, lane in enumerate(self._lanes):
                     asking = _Asking(self._connection, self._upload, self._committed)
                     streams.append(_Stream(lane, asking, pool, self._tally))
-                    streams[-1].begin(self._connection.bulk(number).WriteChunks, ended)
+                    streams[-1].begin(self._channels.stream(number).WriteChunks, ended)
                 responses = [ended.get().result() for _ in streams]
             finally:
                 for stream in streams:

@@ -23,17 +23,27 @@ _RESOURCES = ("name", "parent", "build", "upload", "version")
 
 
 class AccessLogInterceptor(grpc.aio.ServerInterceptor):
-    """The outermost interceptor: method, code, duration, peer, resource, messages of every call."""
+    """The outermost interceptor: method, code, duration, peer, resource, messages of every call.
+
+    gRPC asks the interceptors for the handler at every call; this one keeps what it and those inside it made.
+    """
+
+    def __init__(self) -> None:
+        self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Handler]], details: grpc.HandlerCallDetails
     ) -> Handler:
         """Wrap the handler, with its own arity."""
-        handler = await continuation(details)
-        if handler is None:
-            return None
-        method = details.method
+        found = self._wrapped.get(details.method)
+        if found is None:
+            handler = await continuation(details)
+            if handler is None:  # not kept: there is no end of names that are no method
+                return None
+            found = self._wrapped[details.method] = self._wrap(details.method, handler)
+        return found
 
+    def _wrap(self, method: str, handler: Handler) -> Handler:
         def unary(behavior: Handler) -> Handler:
             async def call(request: Any, context: Context) -> Any:
                 record = _begin(method, request, context)
