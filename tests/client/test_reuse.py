@@ -1,4 +1,4 @@
-"""What need not be read, sent or fetched again: state of pushed files, the latest version, the cache, the old folder."""
+"""What need not be read, sent or fetched again: by state, by the latest version, the cache, the old folder."""
 
 from __future__ import annotations
 

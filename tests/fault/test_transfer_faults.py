@@ -1,4 +1,4 @@
-"""Pushes and pulls over connections that break at random bytes, and across kills at random times: always the same bytes."""
+"""Pushes and pulls over connections that break at random bytes, and across kills: always the same bytes."""
 
 from __future__ import annotations
 

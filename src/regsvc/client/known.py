@@ -1,8 +1,8 @@
 """What earlier pushes from this machine learned of their files, so that an unchanged file is not read again.
 
 One file of state a pushed folder, in `$REGSVC_STATE`, else `$XDG_STATE_HOME/regsvc/files`, else
-`~/.local/state/regsvc/files`; `REGSVC_STATE=off` does without. It only ever saves work: it may be deleted at any time, and one
-that cannot be read or written is as good as none.
+`~/.local/state/regsvc/files`; `REGSVC_STATE=off` does without. It only ever saves work: it may be deleted at any
+time, and one that cannot be read or written is as good as none.
 
 A file counts as unchanged when size, mtime, ctime, inode and device are what they were. What was pushed within
 the resolution of the clock after its last change is not remembered: a second change could leave the same times.

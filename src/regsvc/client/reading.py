@@ -87,8 +87,8 @@ def windows(
 ) -> Iterator[list[Stretch]]:
     """All files, in order, as lists of stretches of about `most_bytes` of data each.
 
-    Files that are `known`, by path, are not read; `spans` are tensors that other files say lie in one. Raises `FailedPrecondition` when a file is not what it was
-    when it was scanned, `OSError` when it cannot be read.
+    Files that are `known`, by path, are not read; `spans` are tensors that other files say lie in one. Raises
+    `FailedPrecondition` when a file is not what it was when it was scanned, `OSError` when it cannot be read.
     """
     window: list[Stretch] = []
     size = chunks = 0

@@ -250,14 +250,14 @@ class UploadSession:
 
     def _pin_stored(self, digests: Sequence[bytes]) -> frozenset[bytes]:
         """Those of the chunks that the store has, pinned: they stay while the upload's lease lasts."""
-        if not self._catalog.read(lambda db: chunks.locate(db, digests)):
+        if not self._catalog.read(lambda db: chunks.any_indexed(db, digests)):
             return frozenset()
 
         def pin(tx: Transaction) -> frozenset[bytes]:
             # The pin and the answer are one transaction: whatever removes chunks comes before or after.
             uploads.find_open(tx, self.upload.id, tx.now)
-            found = chunks.locate(tx, digests)
-            chunks.pin(tx, self.upload.id, [chunk.id for chunk in found.values()])
+            found = chunks.stored(tx, digests)
+            chunks.pin(tx, self.upload.id, found.values())
             return frozenset(found)
 
         return self._catalog.write(pin)
@@ -402,9 +402,7 @@ class UploadSession:
                 saving.append((draft.path, draft.saved_size, digest))
                 draft.saved_size += pieces.size_at(draft.saved)
                 draft.saved += 1
-        ids = {
-            digest: chunk.id for digest, chunk in chunks.locate(tx, [digest for *_, digest in saving]).items()
-        }
+        ids = chunks.stored(tx, [digest for *_, digest in saving])
         uploads.save_progress(
             tx,
             self.upload.id,
