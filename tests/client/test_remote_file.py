@@ -87,7 +87,7 @@ class Watched:
     def __init__(self, client: Client) -> None:
         self.calls: list[Any] = []
         self.change: Callable[[Any], Any] | None = None
-        self._channel = client._connection(None).bulk(0)
+        self._channel = client._connection(None).ranged()
         self._real = self._channel.ReadChunks
         self._channel.ReadChunks = self._read
 
@@ -429,6 +429,65 @@ def test_a_list_that_contradicts_itself_is_refused(
         client.open("team/files", "deep/data.bin")
 
 
+@pytest.mark.parametrize("path", ["small", "empty"])
+def test_the_digest_of_a_file_of_one_chunk_is_that_chunks(
+    client: Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    stub = client._connection(None).artifacts
+    real = stub.ReadManifest
+
+    def lying(request: Any) -> Any:
+        for response in real(request):
+            response.files[0].digest = "0" * 64
+            yield response
+
+    monkeypatch.setattr(stub, "ReadManifest", lying)
+    with pytest.raises(regsvc.DigestMismatch):
+        client.open("team/files", path)
+
+
+def test_another_version_than_the_digest_names_is_refused(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub = client._connection(None).artifacts
+    real, digest = stub.ReadManifest, client.version("team/files").digest
+
+    def other(request: Any) -> Any:
+        for response in real(request):
+            response.digest = "0" * 64
+            yield response
+
+    monkeypatch.setattr(stub, "ReadManifest", other)
+    with pytest.raises(regsvc.DigestMismatch, match="another version"):
+        client.open(f"team/files@b3:{digest}", "small")
+
+
+class Cut(grpc.RpcError):
+    """How a stream ends when a server that stops has no more time for it."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.CANCELLED
+
+    def details(self) -> str:
+        return "CANCELLED"
+
+    def trailing_metadata(self) -> tuple[()]:
+        return ()
+
+
+def test_a_stream_that_the_server_cancels_is_opened_again(client: Client, file: RemoteFile) -> None:
+    watched = Watched(client)
+
+    def cut_once(message: Any) -> Any:
+        if len(watched.calls) == 1 and file.bytes_received:
+            raise Cut
+        return message
+
+    watched.change = cut_once
+    assert file.pread(0, 8 * MIB) == DATA[: 8 * MIB]
+    assert len(watched.calls) == 2
+
+
 def test_a_reader_that_rests_holds_no_stream(
     registry: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -442,6 +501,7 @@ def test_a_reader_that_rests_holds_no_stream(
             head = file.read(2 * MIB) + file.read(MIB)
             wait_until(lambda: len(watched.calls) > 2, what="a stream that runs ahead")
             wait_until(lambda: not any(each.is_active() for each in watched.calls), what="no open stream")
+            assert file.bytes_received < 40 * MIB
             assert head + file.read() == data
 
 

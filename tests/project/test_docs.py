@@ -154,7 +154,11 @@ def test_every_dependency_is_explained_and_locked() -> None:
     explained = {name.strip() for name in explained}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     lock = (ROOT / "requirements.lock").read_text()
-    pinned = dict(re.findall(r"^([\w.-]+)==(\S+)$", lock, re.MULTILINE))
+    # pip writes a name as its wheel does, with "_" for "-".
+    pinned = {
+        name.replace("_", "-"): version
+        for name, version in re.findall(r"^([\w.-]+)==(\S+)$", lock, re.MULTILINE)
+    }
     wanted = [
         *project["build-system"]["requires"],
         *project["project"]["dependencies"],

@@ -160,8 +160,9 @@ def test_slow_but_steady_streams_are_left_alone(start_server: Callable[..., Serv
 def test_a_pull_outlasts_its_connections(start_server: Callable[..., Server], tmp_path: Path) -> None:
     server = start_server("--max-connection-age", "0.3")
     data = random.Random(6).randbytes(24 * MIB)
-    with Wire(server) as wire:
-        wire.push("team/age", {"f": data})
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "f").write_bytes(data)
+    run_cli("push", str(tmp_path / "in"), "team/age", endpoint=server.endpoint)
     with SlowProxy(server.endpoint) as proxy:
         run_cli("pull", "team/age", str(tmp_path / "out"), endpoint=proxy.endpoint)
         assert proxy.connections > 2

@@ -33,8 +33,13 @@ FIRST_SOUND_SQLITE = (3, 51, 3)
 READERS = 8
 GROUP = 256
 """Most operations that share one commit."""
+PAGE = 8192
+BUSY_MS = 5000
+"""How long to wait for another process, such as a backup."""
 CHECKPOINT_BYTES = 8 << 20
-"""WAL size from which the writer checkpoints between commits."""
+"""What the WAL may hold before the writer checkpoints between commits: two more fsyncs, so not after each."""
+LARGEST_WAL = 64 << 20
+"""Size from which the WAL is cut even while operations wait."""
 PARAMETERS = 900
 """Most `?` in one statement; SQLite's own limit was 999 for years."""
 
@@ -185,11 +190,11 @@ class Catalog:
     def _open_writer(self) -> Any:
         connection = sqlite.connect(str(self._path), isolation_level=None, check_same_thread=False)
         for pragma in (
-            "page_size=8192",
+            f"page_size={PAGE}",
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
-            "busy_timeout=5000",
+            f"busy_timeout={BUSY_MS}",
             "temp_store=MEMORY",
             "mmap_size=0",
             "wal_autocheckpoint=0",
@@ -202,7 +207,7 @@ class Catalog:
     def _open_reader(self) -> Any:
         uri = f"{self._path.absolute().as_uri()}?mode=ro"
         connection = sqlite.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-        for pragma in ("busy_timeout=5000", "mmap_size=0", "wal_autocheckpoint=0", "query_only=ON"):
+        for pragma in (f"busy_timeout={BUSY_MS}", "mmap_size=0", "wal_autocheckpoint=0", "query_only=ON"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         return connection
 
@@ -280,13 +285,29 @@ class Catalog:
             size = wal.stat().st_size
         except FileNotFoundError:
             return
-        if size > CHECKPOINT_BYTES:
-            mode = "TRUNCATE" if self._operations.empty() else "PASSIVE"
-            try:
-                self._writer_connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
-            except sqlite.Error as error:
-                # Nothing is lost: the WAL keeps it all, and the next commit tries again. A full disk gets here.
-                log.warning("the catalog could not be checkpointed", extra={"error": type(error).__name__})
+        if size <= CHECKPOINT_BYTES:
+            return
+        try:
+            if self._operations.empty() or size > LARGEST_WAL:
+                self._checkpoint("TRUNCATE")
+            elif self._checkpoint("NOOP") > CHECKPOINT_BYTES:
+                self._checkpoint("PASSIVE")
+        except sqlite.Error as error:
+            # Nothing is lost: the WAL keeps it all, and the next commit tries again. A full disk gets here.
+            log.warning("the catalog could not be checkpointed", extra={"error": type(error).__name__})
+
+    def _checkpoint(self, mode: str) -> int:
+        """Move what no reader holds up from the WAL; gives the bytes that are left to be moved.
+
+        NOOP only asks: the file keeps its size when its room is used again, so the size does not tell.
+        """
+        connection = self._writer_connection
+        connection.execute("PRAGMA busy_timeout=0").fetchall()  # writers do not wait for a slow reader
+        try:
+            _, frames, moved = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        finally:
+            connection.execute(f"PRAGMA busy_timeout={BUSY_MS}").fetchall()
+        return int(frames - moved) * PAGE
 
 
 def store_id(db: Reader) -> str:

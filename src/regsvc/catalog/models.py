@@ -34,8 +34,16 @@ def find(db: Reader, name: ModelName) -> Model:
     """Raises `NotFound`."""
     row = db.row(_SELECT + "WHERE n.name = ? AND m.name = ?", [name.namespace, name.model])
     if row is None:
-        raise NotFound(f"model {name} does not exist", model=name.wire)
+        raise _missing(name)
     return _model(row)
+
+
+def find_id(db: Reader, name: ModelName) -> int:
+    """Raises `NotFound`."""
+    found = _id(db, name)
+    if found is None:
+        raise _missing(name)
+    return found
 
 
 def create(tx: Transaction, name: ModelName, description: str) -> Model:
@@ -88,6 +96,10 @@ def _id(db: Reader, name: ModelName) -> int | None:
         [name.namespace, name.model],
     )
     return found
+
+
+def _missing(name: ModelName) -> NotFound:
+    return NotFound(f"model {name} does not exist", model=name.wire)
 
 
 def _insert(tx: Transaction, name: ModelName, description: str) -> int:

@@ -74,22 +74,25 @@ class NewVersion:
 
 def resolve(db: Reader, ref: VersionRef) -> int:
     """The id of the version that a reference names now. Raises `NotFound`."""
-    model = models.find(db, ref.model)
+    model_id = models.find_id(db, ref.model)
+    what = f"version {ref}"
     if ref.alias is not None:
-        found = db.value(
-            "SELECT version_id FROM aliases WHERE model_id = ? AND name = ?", [model.id, ref.alias]
-        )
         what = f"alias {ref}"
+        found = db.value(
+            "SELECT version_id FROM aliases WHERE model_id = ? AND name = ?", [model_id, ref.alias]
+        )
     elif ref.digest is not None:
         found = db.value(
             "SELECT id FROM versions WHERE model_id = ? AND digest = ? ORDER BY number DESC LIMIT 1",
-            [model.id, bytes.fromhex(ref.digest)],
+            [model_id, bytes.fromhex(ref.digest)],
         )
-        what = f"version {ref}"
+    elif ref.number is not None:
+        found = db.value("SELECT id FROM versions WHERE model_id = ? AND number = ?", [model_id, ref.number])
     else:
-        number = model.latest_version if ref.number is None else ref.number
-        found = db.value("SELECT id FROM versions WHERE model_id = ? AND number = ?", [model.id, number])
-        what = f"version {ref}" if ref.number is not None else f"a version of {ref.model}"
+        what = f"a version of {ref.model}"
+        found = db.value(
+            "SELECT id FROM versions WHERE model_id = ? ORDER BY number DESC LIMIT 1", [model_id]
+        )
     if found is None:
         raise NotFound(f"{what} does not exist", version=ref.wire)
     return int(found)

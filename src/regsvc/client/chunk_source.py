@@ -11,7 +11,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-import grpc
 from blake3 import blake3
 
 from regsvc import errors, refs
@@ -212,7 +211,9 @@ class _Fetching:
 
     def run(self) -> Iterator[list[_Frame]]:
         while self._next < len(self._places):
-            yield from resumed(self, translate=self._translate, silence=_SILENCE)
+            yield from resumed(
+                self, translate=lambda error: translate(error, self._connection.target), silence=_SILENCE
+            )
             if self._next != self._asked:
                 raise errors.DataLoss("the server ended a stream of chunks before the last one")
 
@@ -261,12 +262,6 @@ class _Fetching:
 
     def progress(self) -> int:
         return self._next
-
-    def _translate(self, error: grpc.RpcError) -> errors.RegsvcError:
-        if error.code() is grpc.StatusCode.CANCELLED and not self._cancelled:
-            # A server that stops ends what is under way like this when the time to drain is over.
-            return errors.Unavailable(f"the server at {self._connection.target} cut the stream off")
-        return translate(error, self._connection.target)
 
 
 def _runs(places: Sequence[Place], first: int) -> Iterator[tuple[str, int, int, int]]:

@@ -125,11 +125,14 @@ class Box:
             position += taken
 
     def _touches(self, begin: int, end: int) -> bool:
-        """Whether the stretch [begin, end), counted from `self.begin`, holds any of the bytes."""
+        """Whether the stretch [begin, end), counted from `self.begin`, holds any of the bytes.
+
+        It must begin before the last of them.
+        """
         row = max(begin, 0) // self.width
         if begin >= row * self.width + self.right:
             row += 1
-        return row < self.rows and end > row * self.width + self.left
+        return end > row * self.width + self.left
 
 
 def box_of(tensor: Tensor, shard: Shard | None, axis: int) -> Box:

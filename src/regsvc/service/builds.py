@@ -71,23 +71,24 @@ class Builds:
             raise InvalidArgument("a new build has no metrics yet; use LogMetrics")
         check_metadata(data, self._limits)
 
-        def create(tx: Transaction) -> int:
+        def create(tx: Transaction) -> BuildView:
             known = requests.replay(tx, request)
-            if known is not None:
-                return int(known)
-            name = builds.create(tx, model, data, self._limits.build_lease_us)
-            requests.remember(tx, request, str(name.number))
-            return name.number
+            if known is None:
+                name = builds.create(tx, model, data, self._limits.build_lease_us)
+                requests.remember(tx, request, str(name.number))
+            else:
+                name = BuildName(model, int(known))
+            return _whole(tx, name)
 
-        return self.get(BuildName(model, self._catalog.write(create)))
+        return self._catalog.write(create)
 
     def get(self, name: BuildName) -> BuildView:
         """Raises `NotFound`."""
-        return self._catalog.read(lambda db: _view(db, builds.find(db, name), with_steps=True))
+        return self._catalog.read(lambda db: _whole(db, name))
 
     def list_builds(self, model: ModelName, request: PageRequest) -> Page[BuildView]:
         """Newest first, without steps. Raises `NotFound`."""
-        model_id = self._catalog.read(lambda db: models.find(db, model)).id
+        model_id = self._catalog.read(lambda db: models.find_id(db, model))
 
         def fetch(before: int, limit: int) -> list[BuildView]:
             return self._catalog.read(
@@ -165,19 +166,19 @@ class Builds:
     def cancel(self, name: BuildName) -> BuildView:
         """Ask the publisher to stop. Raises `NotFound`, `BuildEnded`."""
 
-        def cancel(tx: Transaction) -> None:
+        def cancel(tx: Transaction) -> BuildView:
             build = builds.find(tx, name)
             if build.state is not BuildState.CANCELLED:
                 builds.request_cancel(tx, builds.find_running(tx, name))
+            return _whole(tx, name)
 
-        self._catalog.write(cancel)
-        return self.get(name)
+        return self._catalog.write(cancel)
 
     def finish(self, name: BuildName, state: BuildState, reason: str) -> BuildView:
         """End a build. Errors as FinishBuild documents."""
         check_text(reason, "reason", self._limits.max_value_bytes)
 
-        def finish(tx: Transaction) -> None:
+        def finish(tx: Transaction) -> BuildView:
             build = builds.find(tx, name)
             if build.state is BuildState.RUNNING:
                 builds.end(tx, build, state, reason)
@@ -185,9 +186,9 @@ class Builds:
                 raise BuildEnded(
                     f"build {name} has ended: {build.state.name}", build=name.wire, state=build.state.name
                 )
+            return _whole(tx, name)
 
-        self._catalog.write(finish)
-        return self.get(name)
+        return self._catalog.write(finish)
 
     def changes(self, name: BuildName, after: int) -> BuildChanges:
         """What changed after a revision; metric points come in stretches. Raises `NotFound`, `OutOfRange`."""
@@ -241,6 +242,11 @@ class Builds:
         steps = builds.steps(db, build.id, after)
         seq = build.revision if cut is None else cut
         return BuildChanges(seq, view, steps, points, build.log_seq, complete=cut is None, ended=build.ended)
+
+
+def _whole(db: Reader, name: BuildName) -> BuildView:
+    """With its steps. Raises `NotFound`."""
+    return _view(db, builds.find(db, name), with_steps=True)
 
 
 def _view(db: Reader, build: Build, *, with_steps: bool = False) -> BuildView:

@@ -41,13 +41,13 @@ class Registry:
         """Raises `AlreadyExists`."""
         check_text(description, "description", self._limits.max_description_bytes)
 
-        def create(tx: Transaction) -> None:
+        def create(tx: Transaction) -> ModelView:
             if requests.replay(tx, request) is None:
                 models.create(tx, name, description)
                 requests.remember(tx, request, name.wire)
+            return _view(tx, models.find(tx, name))
 
-        self._catalog.write(create)
-        return self.model(name)
+        return self._catalog.write(create)
 
     def model(self, name: ModelName) -> ModelView:
         """Raises `NotFound`."""
@@ -76,7 +76,7 @@ class Registry:
 
     def list_versions(self, name: ModelName, request: PageRequest) -> Page[Version]:
         """Newest first. Raises `NotFound`."""
-        model_id = self._catalog.read(lambda db: models.find(db, name)).id
+        model_id = self._catalog.read(lambda db: models.find_id(db, name))
 
         def fetch(before: int, limit: int) -> list[Version]:
             return self._catalog.read(lambda db: versions.page(db, model_id, before, limit))
@@ -98,15 +98,15 @@ class Registry:
             if ref is not None and ref.model != name.model:
                 raise InvalidArgument(f"{ref} is not a version of {name.model}", version=ref.wire)
 
-        def point(tx: Transaction) -> None:
+        def point(tx: Transaction) -> Alias:
             if requests.replay(tx, request) is None:
                 version_id = versions.resolve(tx, to)
                 expected = None if expect is None else versions.resolve(tx, expect)
-                aliases.point(tx, name, models.find(tx, name.model).id, version_id, expected)
+                aliases.point(tx, name, models.find_id(tx, name.model), version_id, expected)
                 requests.remember(tx, request, name.wire)
+            return aliases.find(tx, name)
 
-        self._catalog.write(point)
-        return self.alias(name)
+        return self._catalog.write(point)
 
     def alias(self, name: AliasName) -> Alias:
         """Raises `NotFound`."""
