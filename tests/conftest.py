@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,13 +10,12 @@ import pytest
 from support import Server
 
 
-@pytest.fixture(autouse=True, scope="session")
-def of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Cache and state of pushed files are the session's own, for child processes too."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REGSVC_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("REGSVC_STATE", str(tmp_path_factory.mktemp("state")))
-        yield
+@pytest.fixture(autouse=True)
+def of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cache and state of pushed files are each test's own, for child processes too."""
+    folder = tmp_path_factory.getbasetemp() / f"own-{uuid.uuid4().hex}"
+    monkeypatch.setenv("REGSVC_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("REGSVC_STATE", str(folder / "state"))
 
 
 @pytest.fixture

@@ -206,6 +206,70 @@ def test_a_failing_checkpoint_does_not_stop_the_writer(
     assert catalog.read(names) == ["after", "m0", "m1", "m2"]
 
 
+class _Counting:
+    """A connection that notes the modes of its checkpoints."""
+
+    def __init__(self, connection: object):
+        self.modes: list[str] = []
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+    def execute(self, sql: str, *parameters: object) -> object:
+        if "wal_checkpoint" in sql:
+            self.modes.append(sql.partition("(")[2].rstrip(")"))
+        return self._connection.execute(sql, *parameters)  # type: ignore[attr-defined]
+
+
+def test_a_busy_writer_checkpoints_now_and_then(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "GROUP", 1)
+    monkeypatch.setattr(database, "CHECKPOINT_BYTES", 1 << 20)
+    counting = _Counting(catalog._writer_connection)
+    catalog._writer_connection = counting
+    gate = threading.Event()
+    catalog.submit(lambda _: gate.wait(30))
+    commits = 200
+    for number in range(commits):  # about 10 MiB of WAL, and always one more that waits
+        catalog.submit(
+            lambda tx, n=number: models.create(tx, ModelName("n", f"m{n}"), "x" * 30_000)  # type: ignore[misc]
+        )
+    last = catalog.submit(names)
+    gate.set()
+    assert len(last.result(60)) == commits
+    assert 3 <= counting.modes.count("PASSIVE") <= 20
+    assert (tmp_path / "catalog.sqlite-wal").stat().st_size < 4 << 20
+
+
+def test_a_checkpoint_does_not_wait_for_a_slow_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "CHECKPOINT_BYTES", 0)
+    monkeypatch.setattr(database, "BUSY_MS", 600_000)
+    catalog = Catalog(tmp_path / "catalog.sqlite")
+    add(catalog, "first")
+    reading, done = threading.Event(), threading.Event()
+
+    def read_slowly(db: Reader) -> list[str]:
+        found = names(db)
+        reading.set()
+        done.wait(60)
+        return found + names(db)
+
+    seen: list[list[str]] = []
+    reader = threading.Thread(target=lambda: seen.append(catalog.read(read_slowly)))
+    reader.start()
+    assert reading.wait(30)
+    for name in ("second", "third"):
+        catalog.submit(lambda tx, name=name: models.create(tx, ModelName("n", name), "")).result(30)  # type: ignore[misc]
+    done.set()
+    reader.join()
+    assert seen == [["first", "first"]]
+    catalog.close()
+
+
 def test_a_defect_of_a_listener_does_not_stop_the_writer(catalog: Catalog) -> None:
     def defect(topics: frozenset[str]) -> None:
         raise RuntimeError("on purpose")
