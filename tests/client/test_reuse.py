@@ -404,3 +404,19 @@ def test_scanning_tells_what_identifies_a_file(tmp_path: Path) -> None:
     status = os.stat(file.location)
     assert (file.inode, file.device, file.ctime_ns) == (status.st_ino, status.st_dev, status.st_ctime_ns)
     assert push.streams_for(0) >= 1
+
+
+def test_a_cache_that_nobody_placed_is_not_filled_by_copies(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regsvc.client.linking.hardlink", lambda source, dest: False)
+    monkeypatch.setattr("regsvc.client.linking.reflink", lambda source, dest: False)
+    source = write(tmp_path / "source", {"a": data(60, 1 << 20)})
+    client.push(source, "reuse/copies")
+    client.pull("reuse/copies", tmp_path / "one")
+    assert client.pull("reuse/copies", tmp_path / "two").bytes_received == 0
+    monkeypatch.delenv("REGSVC_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    for out in ("three", "four"):
+        assert client.pull("reuse/copies", tmp_path / out).bytes_received == 1 << 20
+        assert same(source, tmp_path / out)

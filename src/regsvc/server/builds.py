@@ -102,10 +102,10 @@ class BuildServicer(build_pb2_grpc.BuildServiceServicer):
                 page = await self._pages.read(name, seq, request.step)
                 for message in page.messages:
                     yield message
-                moved, seq = page.seq > seq, page.seq
-                if page.ended or (not request.follow and not moved):
+                seq = page.seq
+                if page.ended or (page.complete and not request.follow):
                     return
-                if not moved and not await changes.wait(self._heartbeat):
+                if page.complete and not await changes.wait(self._heartbeat):
                     yield pb.ReadLogResponse(seq=seq)
 
     async def WatchBuild(

@@ -1,7 +1,8 @@
 """Wake whoever waits for a topic, and everybody when the server drains.
 
 A waiter that is woken reads the catalog from the position it holds, so a wake-up that comes twice or too
-early costs a query and loses nothing; slow watchers never hold up a writer.
+early costs a query and loses nothing; slow watchers never hold up a writer. A message costs the same for one
+line as for twenty, so the more wait for a topic, the more changes are told at once.
 """
 
 from __future__ import annotations
@@ -11,6 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from regsvc.errors import Unavailable
+
+PACE = 0.0005
+"""Seconds between two wake-ups of a topic, for each who waits: sending to one of them takes about a third of that."""
+LONGEST_PAUSE = 0.25
+"""Seconds between them at the most, however many wait."""
 
 
 class Subscription:
@@ -40,37 +46,65 @@ class Subscription:
         self._changed.set()
 
 
+class _Topic:
+    """Who waits for one topic."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop):
+        self.waiters: set[Subscription] = set()
+        self._loop = loop
+        self._due = 0.0
+        self._later: asyncio.TimerHandle | None = None
+
+    def changed(self) -> None:
+        """Wake them, now or when it is due."""
+        if self._later is None:
+            if self._due <= self._loop.time():
+                self.wake()
+            else:
+                self._later = self._loop.call_at(self._due, self.wake)
+
+    def wake(self) -> None:
+        """Wake them now."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        self._due = self._loop.time() + min(LONGEST_PAUSE, PACE * len(self.waiters))
+        for waiter in self.waiters:
+            waiter.wake()
+
+
 class Hub:
     """All subscriptions of one server. Everything but `publish` belongs to the event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop):
         self._loop = loop
-        self._topics: dict[str, set[Subscription]] = {}
+        self._topics: dict[str, _Topic] = {}
         self._draining = asyncio.Event()
 
     def publish(self, topics: frozenset[str]) -> None:
         """From any thread: these topics have changed."""
         with suppress(RuntimeError):  # the loop has closed: nobody is left to wake
-            self._loop.call_soon_threadsafe(self._wake, topics)
+            self._loop.call_soon_threadsafe(self._changed, topics)
 
     @contextmanager
     def subscribe(self, topic: str) -> Iterator[Subscription]:
         """Wait for a topic. Subscribe before the first read, so that no change falls in between."""
         self.check()
         subscription = Subscription(self)
-        waiters = self._topics.setdefault(topic, set())
-        waiters.add(subscription)
+        found = self._topics.setdefault(topic, _Topic(self._loop))
+        found.waiters.add(subscription)
         try:
             yield subscription
         finally:
-            waiters.discard(subscription)
-            if not waiters and self._topics.get(topic) is waiters:
+            found.waiters.discard(subscription)
+            if not found.waiters and self._topics.get(topic) is found:
                 del self._topics[topic]
 
     def drain(self) -> None:
         """Wake everybody with `Unavailable`."""
         self._draining.set()
-        self._wake(frozenset(self._topics))
+        for topic in self._topics.values():
+            topic.wake()
 
     def check(self) -> None:
         """Raises `Unavailable` when the server drains."""
@@ -82,7 +116,8 @@ class Hub:
         """Set when the server drains."""
         return self._draining
 
-    def _wake(self, topics: frozenset[str]) -> None:
-        for topic in topics:
-            for subscription in self._topics.get(topic, ()):
-                subscription.wake()
+    def _changed(self, topics: frozenset[str]) -> None:
+        for name in topics:
+            topic = self._topics.get(name)
+            if topic is not None:
+                topic.changed()

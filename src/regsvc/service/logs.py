@@ -56,6 +56,8 @@ class LogPage:
     """Everything up to this number has been seen."""
     moved: bool
     """`seq` is past the number that was asked for."""
+    complete: bool
+    """There is nothing after `seq` at the moment."""
     ended: bool
     """The build has ended and there is nothing after `seq`."""
 
@@ -132,7 +134,8 @@ class Logs:
         seq = lines[-1].seq if lines else after_seq
         if step:
             lines = [line for line in lines if line.step == step]
-        return LogPage(lines, seq, seq > after_seq, build.ended and seq >= build.log_seq)
+        complete = seq >= build.log_seq
+        return LogPage(lines, seq, seq > after_seq, complete, build.ended and complete)
 
     def seal_ended(self) -> None:
         """Move the logs of ended builds into blobs. May be killed at any point and run again."""

@@ -54,17 +54,23 @@ class Contents:
 class Cache:
     """Pulled files by their digest, for all processes of one user."""
 
-    def __init__(self, path: str | os.PathLike[str], limit: int = DEFAULT_LIMIT) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], limit: int = DEFAULT_LIMIT, *, copies: bool = True
+    ) -> None:
         self.path = os.path.realpath(path)
         self.limit = limit
         """Bytes. While pulls overlap it may hold more; the next pruning that has it alone puts that right."""
+        self._copies = copies
         self._layout = Layout(self.path)
 
     @classmethod
     def default(cls) -> Cache | None:
         """The cache that the environment names; None when it is switched off. Raises `InvalidArgument`."""
         path, limit = cache_path(), cache_limit()
-        return cls(path, limit) if path is not None and limit > 0 else None
+        if path is None or limit <= 0:
+            return None
+        # Where nobody chose its place, filling it must not cost a pull a second copy of a model.
+        return cls(path, limit, copies="REGSVC_CACHE" in os.environ)
 
     @contextmanager
     def using(self) -> Iterator[Entries | None]:
@@ -76,7 +82,7 @@ class Cache:
         if held is None:
             yield None
             return
-        entries = Entries(self._layout, self.limit)
+        entries = Entries(self._layout, self.limit, copies=self._copies)
         try:
             yield entries
         finally:

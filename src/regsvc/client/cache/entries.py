@@ -47,11 +47,13 @@ class NewFile:
 class Entries:
     """The cache, held by `Cache.using`. From any thread; no method raises `OSError`: a pull goes on without."""
 
-    def __init__(self, layout: Layout, limit: int) -> None:
+    def __init__(self, layout: Layout, limit: int, *, copies: bool = True) -> None:
         self.added = 0
         """Files that were put in."""
         self._layout = layout
         self._limit = limit
+        self._copies = copies
+        """Files may be copied into it where they cannot be linked."""
         self._reflinks = True
         """False once a file system could not: a pull stays on one."""
 
@@ -239,6 +241,8 @@ class Entries:
                 return
         if linking.hardlink(file.location, path):
             return
+        if not self._copies:
+            raise OSError(errno.EXDEV, "on another file system than the cache", file.location)
         _check_room(self._layout.root, file.size)
         try:
             shutil.copyfile(file.location, written)
