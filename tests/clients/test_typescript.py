@@ -279,7 +279,7 @@ def test_pull_survives_a_killed_server_and_a_killed_client(
 def test_memory_does_not_grow_with_the_file(node_client: NodeClient, server: Server, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     with open(tmp_path / "model" / "sparse", "wb") as file:
-        file.truncate(768 * MIB)
+        file.truncate(2048 * MIB)
 
     def peak(*args: object) -> int:
         process = node_client.start(*args, endpoint=server.endpoint)
@@ -288,9 +288,10 @@ def test_memory_does_not_grow_with_the_file(node_client: NodeClient, server: Ser
         assert finish(process)[1] == ""
         return usage.ru_maxrss * 1024
 
-    # V8 frees buffers when it likes, within some hundred MiB; what counts is that the file does not set the limit.
-    assert peak("push", tmp_path / "model", "team/fraud") < 576 * MIB
-    assert peak("pull", "team/fraud", tmp_path / "out") < 576 * MIB
+    # V8 frees buffers when it likes, after more than a GiB on a busy machine; what counts is that the file does not
+    # set the limit.
+    assert peak("push", tmp_path / "model", "team/fraud") < 1536 * MIB
+    assert peak("pull", "team/fraud", tmp_path / "out") < 1536 * MIB
 
 
 @pytest.mark.parametrize(
