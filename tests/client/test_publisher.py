@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import NoReturn
 
 import grpc
@@ -63,6 +65,20 @@ def test_a_killed_server_neither_loses_nor_doubles_a_line(connection: Connection
             time.sleep(0.002)  # so that lines are on their way at every moment
     build.finish()
     assert texts(connection, build) == printed
+
+
+def test_lines_that_come_all_the_time_share_commits(connection: Connection, server: Server) -> None:
+    with start(connection) as build:
+        began = time.monotonic()
+        for number in range(300):
+            build.log(f"line {number}")
+            time.sleep(0.001)  # less than the pace, and enough for a commit
+        build.flush()
+        most = (time.monotonic() - began) / publisher_module._PACE + 3
+        with closing(sqlite3.connect(f"file:{server.data / 'catalog.sqlite'}?mode=ro", uri=True)) as catalog:
+            (commits,) = catalog.execute("SELECT count(*) FROM log_batches").fetchone()
+    assert commits <= most
+    assert len(texts(connection, build)) == 300
 
 
 def test_a_restart_drains_and_the_log_goes_on(connection: Connection, server: Server) -> None:

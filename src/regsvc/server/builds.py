@@ -102,10 +102,10 @@ class BuildServicer(build_pb2_grpc.BuildServiceServicer):
                 page = await self._pages.read(name, seq, request.step)
                 for message in page.messages:
                     yield message
-                seq = page.seq
-                if page.ended or (page.complete and not request.follow):
+                moved, seq = page.seq > seq, page.seq
+                if page.ended or (not request.follow and not moved):
                     return
-                if page.complete and not await changes.wait(self._heartbeat):
+                if not moved and not await changes.wait(self._heartbeat):
                     yield pb.ReadLogResponse(seq=seq)
 
     async def WatchBuild(

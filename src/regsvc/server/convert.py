@@ -21,7 +21,7 @@ from regsvc.service.builds import BuildView
 from regsvc.service.checks import check_request_id
 from regsvc.service.ingest import FileProgress
 from regsvc.service.limits import Limits
-from regsvc.service.loglines import LogLine
+from regsvc.service.loglines import STREAMS, LogLine
 from regsvc.service.paging import PageRequest
 from regsvc.service.registry import ModelView
 from regsvc.v1 import artifact_pb2, build_pb2, registry_pb2
@@ -250,7 +250,7 @@ def line_to(line: LogLine) -> build_pb2.LogLine:
 def line_from(message: build_pb2.LogLine, now: int) -> LogLine:
     """A log line; `now` stands in for a missing time, and an unknown stream is none."""
     at = microseconds(message.time) if message.HasField("time") else now
-    stream = message.stream if message.stream in build_pb2.LogStream.values() else 0
+    stream = message.stream if 0 <= message.stream < len(STREAMS) else 0
     return LogLine(message.seq, at, message.step, stream, message.partial, message.text)
 
 

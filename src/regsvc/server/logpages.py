@@ -27,8 +27,6 @@ class Messages:
 
     messages: Sequence[pb.ReadLogResponse]
     seq: int
-    complete: bool
-    """There was nothing after `seq` when it was read."""
     ended: bool
 
 
@@ -56,7 +54,7 @@ class LogPages:
 
     def _read(self, name: BuildName, after_seq: int, step: str) -> Messages:
         page = self._logs.read(name, after_seq, step)
-        return Messages(_messages(page), page.seq, page.complete, page.ended)
+        return Messages(_messages(page), page.seq, page.ended)
 
     def _settle(self, key: _Key, done: asyncio.Task[Messages]) -> None:
         """Keep what will not change: lines that are there stay there, but an end or a silence may be over."""

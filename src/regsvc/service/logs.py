@@ -30,7 +30,7 @@ from regsvc.refs import BuildName
 from regsvc.service.checks import check_step_name, check_time
 from regsvc.service.drafts import Pieces
 from regsvc.service.limits import Limits
-from regsvc.service.loglines import LogLine, from_json_lines, to_json_lines
+from regsvc.service.loglines import LogLine, from_json_lines, to_json_line
 from regsvc.service.packing import Packer
 from regsvc.service.reading import VersionReader
 from regsvc.store import PackStore
@@ -56,8 +56,6 @@ class LogPage:
     """Everything up to this number has been seen."""
     moved: bool
     """`seq` is past the number that was asked for."""
-    complete: bool
-    """There is nothing after `seq` at the moment."""
     ended: bool
     """The build has ended and there is nothing after `seq`."""
 
@@ -134,8 +132,7 @@ class Logs:
         seq = lines[-1].seq if lines else after_seq
         if step:
             lines = [line for line in lines if line.step == step]
-        complete = seq >= build.log_seq
-        return LogPage(lines, seq, seq > after_seq, complete, build.ended and complete)
+        return LogPage(lines, seq, seq > after_seq, build.ended and seq >= build.log_seq)
 
     def seal_ended(self) -> None:
         """Move the logs of ended builds into blobs. May be killed at any point and run again."""
@@ -227,7 +224,7 @@ class Logs:
 def _batches(lines: Sequence[LogLine]) -> Iterator[LogBatch]:
     """The lines as they are stored, in batches of bounded size."""
     begin = size = 0
-    stored = [to_json_lines([line]) for line in lines]
+    stored = [to_json_line(line) for line in lines]
     for end, data in enumerate(stored):
         if end > begin and size + len(data) > PAGE_BYTES:
             yield _batch(lines[begin:end], b"".join(stored[begin:end]))
