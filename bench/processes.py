@@ -44,8 +44,15 @@ def run(command: list[str], env: dict[str, str] | None = None) -> tuple[str, Cos
     assert child.stdout is not None
     assert child.stderr is not None
     with child.stdout, child.stderr:
-        output, complaints = child.stdout.read(), child.stderr.read()  # neither prints more than a pipe holds
-        _, status, usage = os.wait4(child.pid, 0)
+        try:
+            output, complaints = (
+                child.stdout.read(),
+                child.stderr.read(),
+            )  # neither prints more than a pipe holds
+            _, status, usage = os.wait4(child.pid, 0)
+        except BaseException:
+            child.kill()
+            raise
     wall = time.monotonic() - started
     child.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait for it again
     if child.returncode:
