@@ -9,8 +9,9 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,14 +55,15 @@ class Serving:
         return Sample(seconds, cost.wall, cost.cpu, used, cost.peak, peak)
 
 
-class Rival:
+class Rival(ABC):
     """Something to compare with."""
 
-    @contextmanager
-    def serving(self, files: Files) -> Iterator[Serving]:
+    name: str
+    """For the record."""
+
+    @abstractmethod
+    def serving(self, files: Files) -> AbstractContextManager[Serving]:
         """A fresh server beside the files, for as long as the block runs."""
-        raise NotImplementedError
-        yield
 
 
 class MLflow(Rival):
