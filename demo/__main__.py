@@ -64,7 +64,7 @@ def main() -> None:
         heading("A server on an empty data directory")
         with server(work / "registry") as endpoint:
             say(f"regsvc listening on {endpoint}")
-            story = Story(Regsvc(endpoint, lambda line: say(line, "bold")), work)
+            story = Story(Regsvc(endpoint, work, lambda line: say(line, "bold")), work)
             source = live_build(story, endpoint)
             again(story, source)
             tuned = variant(story, source)
@@ -171,7 +171,7 @@ def deploy(story: Story, source: Path, tuned: Path) -> None:
     story.command.json("alias", "set", previous, "prod")
     pull(story, "pull @prod again", target, source)
     elsewhere = story.work / "elsewhere"
-    pull(story, "pull to an empty folder", elsewhere, source)
+    pull(story, "pull elsewhere, from the cache", elsewhere, source)
 
 
 def push(story: Story, what: str, folder: Path, *options: str) -> dict[str, Any]:

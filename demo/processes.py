@@ -44,10 +44,13 @@ def server(data: Path) -> Iterator[str]:
 class Regsvc:
     """The command line, against one server."""
 
-    def __init__(self, endpoint: str, say: Callable[[str], None]) -> None:
+    def __init__(self, endpoint: str, folder: Path, say: Callable[[str], None]) -> None:
         self._environment = {
             **os.environ,
             "REGSVC_ENDPOINT": endpoint,
+            # Nothing of the demo stays behind.
+            "REGSVC_CACHE": str(folder / "cache"),
+            "REGSVC_STATE": str(folder / "state"),
             # The build's steps are a module of this folder.
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         }
