@@ -128,12 +128,7 @@ def page(db: Reader, model_id: int, before: int, limit: int) -> list[Build]:
 
 def metadata(db: Reader, build: Build) -> Metadata:
     """Params, tags and the last value of every metric."""
-    return Metadata(
-        build.description,
-        records.params(db, "build", build.id),
-        records.build_metrics(db, build.id),
-        records.tags(db, "build", build.id),
-    )
+    return records.find(db, "build", build.id, build.description)
 
 
 def versions(db: Reader, build: Build) -> list[VersionRef]:

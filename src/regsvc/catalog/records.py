@@ -13,6 +13,22 @@ Owner = Literal["version", "build"]
 BuildTable = Literal["build_params", "build_tags", "metric_series"]
 
 
+# One statement, since between two of them, and after every row, another thread may take the interpreter: with many
+# callers those turns cost more than the queries.
+_FIND = {
+    owner: f"""
+SELECT 0 AS kind, key, string_value, int_value, double_value, bool_value FROM {owner}_params WHERE {owner}_id = ?
+UNION ALL SELECT 1, key, value, NULL, NULL, NULL FROM {owner}_tags WHERE {owner}_id = ?
+UNION ALL SELECT 2, key, NULL, NULL, {value}, NULL FROM {metrics} WHERE {owner}_id = ?
+ORDER BY kind, key
+"""  # noqa: S608 - names of tables, no values
+    for owner, metrics, value in (
+        ("version", "version_metrics", "value"),
+        ("build", "metric_series", "last_value"),
+    )
+}
+
+
 @dataclass(frozen=True)
 class Metadata:
     """What a client records with a version or a build."""
@@ -51,32 +67,19 @@ def set_version_metrics(tx: Transaction, version_id: int, metrics: Mapping[str, 
     )
 
 
-def params(db: Reader, owner: Owner, owner_id: int) -> dict[str, ParamValue]:
-    """By key."""
-    rows = db.rows(
-        f"SELECT key, string_value, int_value, double_value, bool_value FROM {owner}_params"  # noqa: S608
-        f" WHERE {owner}_id = ? ORDER BY key",
-        [owner_id],
-    )
-    return {row[0]: _value(*row[1:]) for row in rows}
-
-
-def tags(db: Reader, owner: Owner, owner_id: int) -> dict[str, str]:
-    """By key."""
-    sql = f"SELECT key, value FROM {owner}_tags WHERE {owner}_id = ? ORDER BY key"  # noqa: S608
-    return dict(db.rows(sql, [owner_id]))
-
-
-def version_metrics(db: Reader, version_id: int) -> dict[str, float]:
-    """By key."""
-    sql = "SELECT key, value FROM version_metrics WHERE version_id = ? ORDER BY key"
-    return dict(db.rows(sql, [version_id]))
-
-
-def build_metrics(db: Reader, build_id: int) -> dict[str, float]:
-    """The last value of every series, by key."""
-    sql = "SELECT key, last_value FROM metric_series WHERE build_id = ? ORDER BY key"
-    return dict(db.rows(sql, [build_id]))
+def find(db: Reader, owner: Owner, owner_id: int, description: str) -> Metadata:
+    """All that was recorded, by key; of a build's metrics the last values."""
+    params: dict[str, ParamValue] = {}
+    tags: dict[str, str] = {}
+    metrics: dict[str, float] = {}
+    for kind, key, *columns in db.rows(_FIND[owner], [owner_id] * 3):
+        if kind == 0:
+            params[key] = _value(*columns)
+        elif kind == 1:
+            tags[key] = columns[0]
+        else:
+            metrics[key] = columns[2]
+    return Metadata(description, params, metrics, tags)
 
 
 def count(db: Reader, table: BuildTable, build_id: int) -> int:

@@ -22,6 +22,14 @@ LEFT JOIN files f ON f.id = b.log_file_id
 """
 
 
+_SELECT_ID = """
+SELECT v.id
+FROM models m
+JOIN namespaces n ON n.id = m.namespace_id
+JOIN versions v ON v.model_id = m.id
+"""
+
+
 @dataclass(frozen=True)
 class Version:
     """An immutable version: a manifest plus the record of how it was made."""
@@ -74,33 +82,50 @@ class NewVersion:
 
 def resolve(db: Reader, ref: VersionRef) -> int:
     """The id of the version that a reference names now. Raises `NotFound`."""
-    model_id = models.find_id(db, ref.model)
-    what = f"version {ref}"
-    if ref.alias is not None:
-        what = f"alias {ref}"
-        found = db.value(
-            "SELECT version_id FROM aliases WHERE model_id = ? AND name = ?", [model_id, ref.alias]
-        )
-    elif ref.digest is not None:
-        found = db.value(
-            "SELECT id FROM versions WHERE model_id = ? AND digest = ? ORDER BY number DESC LIMIT 1",
-            [model_id, bytes.fromhex(ref.digest)],
-        )
-    elif ref.number is not None:
-        found = db.value("SELECT id FROM versions WHERE model_id = ? AND number = ?", [model_id, ref.number])
-    else:
-        what = f"a version of {ref.model}"
-        found = db.value(
-            "SELECT id FROM versions WHERE model_id = ? ORDER BY number DESC LIMIT 1", [model_id]
-        )
+    clause, parameters = _named(ref)
+    found = db.value(_SELECT_ID + clause, parameters)
     if found is None:
-        raise NotFound(f"{what} does not exist", version=ref.wire)
+        raise _missing(db, ref)
     return int(found)
 
 
 def find(db: Reader, ref: VersionRef) -> Version:
     """Raises `NotFound`."""
-    return get(db, resolve(db, ref))
+    clause, parameters = _named(ref)
+    row = db.row(_SELECT + clause, parameters)
+    if row is None:
+        raise _missing(db, ref)
+    return _version(db, row)
+
+
+def _named(ref: VersionRef) -> tuple[str, list[object]]:
+    """The end of a query over versions v, models m and namespaces n that leaves the one a reference names."""
+    parameters: list[object] = [ref.model.namespace, ref.model.model]
+    if ref.alias is not None:
+        clause = "v.id = (SELECT version_id FROM aliases WHERE model_id = m.id AND name = ?)"
+        parameters.append(ref.alias)
+    elif ref.digest is not None:
+        # The plus keeps the order from being taken from an index, which would walk all versions of the model.
+        clause = "v.digest = ? ORDER BY +v.number DESC LIMIT 1"
+        parameters.append(bytes.fromhex(ref.digest))
+    elif ref.number is not None:
+        clause = "v.number = ?"
+        parameters.append(ref.number)
+    else:
+        clause = "v.number = (SELECT max(number) FROM versions WHERE model_id = m.id)"
+    return f"WHERE n.name = ? AND m.name = ? AND {clause}", parameters
+
+
+def _missing(db: Reader, ref: VersionRef) -> NotFound:
+    """That a reference names nothing. Raises `NotFound` itself when there is no such model."""
+    models.find_id(db, ref.model)
+    if ref.alias is not None:
+        what = f"alias {ref}"
+    elif ref == VersionRef(ref.model):
+        what = f"a version of {ref.model}"
+    else:
+        what = f"version {ref}"
+    return NotFound(f"{what} does not exist", version=ref.wire)
 
 
 def exists(db: Reader, ref: VersionRef) -> bool:
@@ -207,12 +232,7 @@ def _version(db: Reader, row: Row) -> Version:
         size=size,
         stored_size=stored_size,
         created_at=created_at,
-        metadata=Metadata(
-            description,
-            records.params(db, "version", version_id),
-            records.version_metrics(db, version_id),
-            records.tags(db, "version", version_id),
-        ),
+        metadata=records.find(db, "version", version_id, description),
         aliases=tuple(alias for (alias,) in aliases),
         build=None if build_number is None else BuildName(name, build_number),
         log_digest=log_digest,
