@@ -131,9 +131,13 @@ def test_a_download_that_stalls_loses_its_slot(start_server: Callable[..., Serve
         with wire.refused("UNAVAILABLE", "STALLED"):
             for _ in stalled:
                 pass
-    lines = [line for line in log_lines(server, f"/{method}") if line.get("reason") == "STALLED"]
-    assert lines[0]["code"] == "UNAVAILABLE"
-    assert lines[0]["messages"]
+
+    def stalls() -> list[dict[str, object]]:
+        return [line for line in log_lines(server, f"/{method}") if line.get("reason") == "STALLED"]
+
+    wait_until(stalls, what="the line in the log")
+    assert stalls()[0]["code"] == "UNAVAILABLE"
+    assert stalls()[0]["messages"]
 
 
 def test_slow_but_steady_streams_are_left_alone(start_server: Callable[..., Server]) -> None:

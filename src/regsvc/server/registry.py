@@ -14,9 +14,10 @@ from regsvc.v1 import registry_pb2_grpc
 class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
     """Models, versions, aliases."""
 
-    def __init__(self, app: RegistryApp, workers: Workers):
+    def __init__(self, app: RegistryApp, workers: Workers, reads: Workers):
         self._registry = app.registry
         self._run = workers.run
+        self._read = reads.run
 
     async def CreateModel(self, request: pb.CreateModelRequest, context: Context) -> pb.CreateModelResponse:
         name = refs.model_from_wire(request.name)
@@ -25,7 +26,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         return pb.CreateModelResponse(model=convert.model_to(view))
 
     async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:
-        view = await self._run(self._registry.model, refs.model_from_wire(request.name))
+        view = await self._read(self._registry.model, refs.model_from_wire(request.name))
         return pb.GetModelResponse(model=convert.model_to(view))
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
@@ -36,7 +37,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         )
 
     async def GetVersion(self, request: pb.GetVersionRequest, context: Context) -> pb.GetVersionResponse:
-        version = await self._run(self._registry.version, refs.version_from_wire(request.name))
+        version = await self._read(self._registry.version, refs.version_from_wire(request.name))
         return pb.GetVersionResponse(version=convert.version_to(version))
 
     async def ListVersions(
@@ -57,7 +58,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         return pb.SetAliasResponse(alias=convert.alias_to(alias))
 
     async def GetAlias(self, request: pb.GetAliasRequest, context: Context) -> pb.GetAliasResponse:
-        alias = await self._run(self._registry.alias, refs.alias_from_wire(request.name))
+        alias = await self._read(self._registry.alias, refs.alias_from_wire(request.name))
         return pb.GetAliasResponse(alias=convert.alias_to(alias))
 
     async def ListAliasHistory(

@@ -52,6 +52,11 @@ SERVICES = tuple(
     )
 )
 
+READ_THREADS = 2
+"""Threads for calls that read a few rows. With 32 of them GetVersion is a third slower, as they take turns with the
+interpreter; with one it is no faster, and would wait for each other."""
+READS_TOGETHER = 16
+
 _OPTIONS = [
     # Two servers on one port by mistake must fail, not share it silently (grpc#10755).
     ("grpc.so_reuseport", 0),
@@ -80,6 +85,7 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     bulk, control = Workers("bulk", config.bulk_threads), Workers("control", config.control_threads)
     # Followers have threads of their own: however many they are, a publisher never waits behind them.
     tails = Workers("tails", config.tail_threads)
+    reads = Workers("reads", READ_THREADS, together=READS_TOGETHER)
     uploads, downloads = (Admission(config.max_bulk_streams, config.bulk_wait) for _ in range(2))
     server = grpc.aio.server(
         interceptors=[
@@ -98,7 +104,7 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     build_pb2_grpc.add_BuildServiceServicer_to_server(
         BuildServicer(app, control, tails, hub, config.heartbeat), server
     )
-    registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(app, control), server)
+    registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(app, control, reads), server)
     event_pb2_grpc.add_EventServiceServicer_to_server(
         EventServicer(app, tails, hub, config.heartbeat), server
     )
@@ -116,7 +122,7 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     await stop.wait()
     await _drain(server, checks, hub, activity, config.grace)
     app.uploads.stop()
-    for workers in (bulk, control, tails):
+    for workers in (bulk, control, tails, reads):
         workers.close()
 
 
