@@ -17,22 +17,20 @@ TAIL_RATE = 200
 """Lines a second of the tail: a chatty training run."""
 
 
-def measure(folder: Path, *, published: int, tailed: int) -> dict[str, Any]:
-    """Both figures, on one server. Raises `Failed`, also when a line is lost, doubled or out of order."""
+def measure(folder: Path, *, published: int, tailed: int, rounds: int) -> dict[str, Any]:
+    """Both figures, on one server: the rate of each round. Raises `Failed`, also when a line is lost or doubled."""
     folder.mkdir()
     with registry(folder / "data") as server:
         latencies = _tail(server, folder / "go", tailed)
         before = server.cpu
-        answer, cost = run_json(
-            [sys.executable, CHILD, "publish", str(published)], {"REGSVC_ENDPOINT": server.endpoint}
-        )
+        command = [sys.executable, CHILD, "publish", str(published)]
+        runs = [run_json(command, {"REGSVC_ENDPOINT": server.endpoint}) for _ in range(rounds)]
         return {
             "published_lines": published,
-            "publish_seconds": answer["seconds"],
-            "lines_per_second": published / answer["seconds"],
-            "publisher_peak": cost.peak,
-            "publisher_cpu": cost.cpu,
-            "server_cpu": server.cpu - before,
+            "lines_per_second": [published / answer["seconds"] for answer, _ in runs],
+            "publisher_peak": max(cost.peak for _, cost in runs),
+            "publisher_cpu": sum(cost.cpu for _, cost in runs) / rounds,
+            "server_cpu": (server.cpu - before) / rounds,
             "server_peak": server.peak,
             "tailed_lines": tailed,
             "tailed_lines_per_second": TAIL_RATE,

@@ -7,81 +7,146 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
-from processes import Failed, Server, registry, regsvc, run_json
+from processes import Failed, Server, registry, regsvc, run, run_json
 
 CLIENT = str(Path(__file__).with_name("crowd_client.py"))
 SOURCES = str(Path(__file__).with_name("sources.py"))
 CLIENTS = 16
+Settle = Callable[[], None]
+"""Called before each operation."""
 
 
-def measure(folder: Path, pull_mib: int, push_mib: int) -> dict[str, Any]:
-    """Rates in bytes a second, shares, and the server's peak in bytes. Raises `Failed`, also when a push is lost."""
+@dataclass(frozen=True)
+class Answer:
+    """What one client of a crowd says."""
+
+    begin: float
+    end: float
+    """Seconds on one clock for all."""
+    peak: int
+    """Its largest resident set, in bytes."""
+    digest: str
+    """Of the version."""
+
+    @property
+    def seconds(self) -> float:
+        """From its start to its end."""
+        return self.end - self.begin
+
+
+def measure_pulls(folder: Path, mib: int, rounds: int, settle: Settle) -> list[dict[str, Any]]:
+    """Each round one client alone and then sixteen; bytes, and bytes a second. Raises `Failed`."""
     folder.mkdir()
-    try:
-        return {**_pulls(folder, pull_mib), **_pushes(folder, push_mib)}
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _pulls(folder: Path, mib: int) -> dict[str, Any]:
     size = mib << 20
     source = folder / "source"
     source.mkdir()
-    subprocess.run([sys.executable, SOURCES, "incompressible", str(mib), str(source)], check=True)
-    with registry(folder / "data") as server:
-        environment = _environment(server)
-        run_json(regsvc("push", str(source / "base"), "bench/crowd", "--json"), environment)
-        shutil.rmtree(source)
-        one = _together(folder, server, [["pull", "bench/crowd:1", str(folder / "out-0")]])
-        shutil.rmtree(folder / "out-0")
-        server.forget_peak()
-        commands = [["pull", "bench/crowd:1", str(folder / f"out-{n}")] for n in range(CLIENTS)]
-        many = _together(folder, server, commands)
-        peak = server.peak
-    _clean(folder)
-    rate = CLIENTS * size / (max(end for _, end in many) - min(begin for begin, _ in many))
-    shares = [size / (end - begin) for begin, end in many]
-    return {
-        "pull_mib": mib,
-        "pull_one": size / (one[0][1] - one[0][0]),
-        "pull_sum": rate,
-        "pull_slowest_share": min(shares) / (rate / CLIENTS),
-        "pull_server_peak": peak,
-    }
+    found = []
+    try:
+        _make("incompressible", mib, source)
+        with registry(folder / "data") as server:
+            run_json(regsvc("push", str(source / "base"), "bench/crowd", "--json"), _environment(server))
+            shutil.rmtree(source)
+            for _ in range(rounds):
+                settle()
+                [one] = _pull_together(folder, server, 1)
+                settle()
+                server.forget_peak()
+                many = _pull_together(folder, server, CLIENTS)
+                found.append(
+                    {
+                        "mib": mib,
+                        "one": size / one.seconds,
+                        "sum": _rate(many, size),
+                        "slowest_share": min_share([size / each.seconds for each in many]),
+                        "server_peak": server.peak,
+                        "client_peak": max(each.peak for each in many),
+                    }
+                )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return found
 
 
-def _pushes(folder: Path, mib: int) -> dict[str, Any]:
-    for n in range(CLIENTS):
-        (folder / f"in-{n}").mkdir()
-        with open(folder / f"in-{n}" / "random.bin", "wb") as out:
-            for _ in range(mib):
-                out.write(os.urandom(1 << 20))
-    with registry(folder / "data") as server:
-        server.forget_peak()
-        commands = [["push", str(folder / f"in-{n}"), f"bench/push-{n}"] for n in range(CLIENTS)]
-        times = _together(folder, server, commands)
-        peak = server.peak
-        server.kill()
-    for n in range(CLIENTS):
-        shutil.rmtree(folder / f"in-{n}")
-    with registry(folder / "data") as server:  # what was acknowledged is there, also after a kill
-        for n in range(CLIENTS):
+def measure_pushes(
+    folder: Path, waiting: Path, mib: int, rounds: int, settle: Settle
+) -> list[dict[str, Any]]:
+    """Each round into an empty registry; the last is killed, started again and read back. Raises `Failed`.
+
+    What is pushed lies in `waiting`, which may be on a disk: it has just been written, so it is in the page cache.
+    """
+    folder.mkdir()
+    data, size = folder / "data", mib << 20
+    found: list[dict[str, Any]] = []
+    try:
+        _make("crowd", CLIENTS * mib, waiting)
+        sources = sorted((waiting / "base").iterdir())
+        for number in range(1, rounds + 1):
+            settle()
+            with registry(data) as server:
+                server.forget_peak()
+                commands = [["push", str(each), f"bench/push-{n}"] for n, each in enumerate(sources)]
+                answers = _together(folder, server, commands)
+                found.append(
+                    {
+                        "mib": mib,
+                        "sum": _rate(answers, size),
+                        "server_peak": server.peak,
+                        "client_peak": max(each.peak for each in answers),
+                    }
+                )
+                server.kill()
+            if number == rounds:
+                found[-1]["read_back"] = _read_back(folder, data, answers)
+            shutil.rmtree(data)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def min_share(rates: list[float]) -> float:
+    """The slowest client's rate, of what each would have if all were treated alike.
+
+    1 when all end together; 0.3 when sixteen are served one after the other.
+    """
+    return min(rates) / mean(rates)
+
+
+def _make(case: str, mib: int, folder: Path) -> None:
+    run([sys.executable, SOURCES, case, str(mib), str(folder)])
+
+
+def _read_back(folder: Path, data: Path, pushed: list[Answer]) -> int:
+    """How many versions are there, and are what was pushed, after a kill and a start."""
+    intact = 0
+    with registry(data) as server:
+        for n, answer in enumerate(pushed):
             out = folder / "out"
-            answer, _ = run_json(
+            pulled, _ = run_json(
                 regsvc("pull", f"bench/push-{n}:1", str(out), "--json"), _environment(server)
             )
-            if answer["bytes"] != mib << 20:
-                raise Failed(f"push {n} came back with {answer['bytes']} bytes")
-            _clean(folder, data=False)
-    rate = CLIENTS * (mib << 20) / (max(end for _, end in times) - min(begin for begin, _ in times))
-    return {"push_mib": mib, "push_sum": rate, "push_server_peak": peak}
+            intact += (
+                pulled["digest"] == answer.digest
+            )  # a pull proves that the bytes are those of its digest
+            shutil.rmtree(out)
+    return intact
 
 
-def _together(folder: Path, server: Server, commands: list[list[str]]) -> list[tuple[float, float]]:
-    """Begin and end of each command, on one clock; all start when all are ready."""
+def _pull_together(folder: Path, server: Server, clients: int) -> list[Answer]:
+    outs = [folder / f"out-{n}" for n in range(clients)]
+    answers = _together(folder, server, [["pull", "bench/crowd:1", str(out)] for out in outs])
+    for out in outs:
+        shutil.rmtree(out)
+    return answers
+
+
+def _together(folder: Path, server: Server, commands: list[list[str]]) -> list[Answer]:
+    """What each command took; all start when all are ready."""
     go = folder / "go"
     clients = [
         subprocess.Popen(
@@ -96,22 +161,19 @@ def _together(folder: Path, server: Server, commands: list[list[str]]) -> list[t
         assert client.stdout is not None
         client.stdout.readline()  # ready
     go.touch()
-    times = []
+    outputs = [client.communicate()[0] for client in clients]
+    go.unlink()
     for client in clients:
-        output, _ = client.communicate()
         if client.returncode:
             raise Failed(f"a client of the crowd ended with {client.returncode}")
-        answer = json.loads(output)
-        times.append((answer["begin"], answer["end"]))
-    go.unlink()
-    return times
+    return [Answer(**json.loads(output)) for output in outputs]
+
+
+def _rate(answers: list[Answer], size: int) -> float:
+    """Of all together, from the first one's start to the last one's end."""
+    begin, end = min(each.begin for each in answers), max(each.end for each in answers)
+    return len(answers) * size / (end - begin)
 
 
 def _environment(server: Server) -> dict[str, str]:
     return {"REGSVC_ENDPOINT": server.endpoint, "REGSVC_CACHE": "off", "REGSVC_STATE": "off"}
-
-
-def _clean(folder: Path, *, data: bool = True) -> None:
-    for path in folder.iterdir():
-        if path.name.startswith((".out", "out")) or (data and path.name.startswith("data")):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,9 +1,13 @@
-"""`crowd_client.py GO pull REF DIR` or `crowd_client.py GO push DIR MODEL`, as soon as the file GO is there."""
+"""`crowd_client.py GO pull REF DIR` or `crowd_client.py GO push DIR MODEL`, as soon as the file GO is there.
+
+Prints "ready", and when done the fields of `crowd.Answer` as JSON.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 import time
 
@@ -21,5 +25,7 @@ print("ready", flush=True)
 while not os.path.exists(go):
     time.sleep(0.005)
 begin = time.monotonic()  # CLOCK_MONOTONIC is the same for all processes
-getattr(client, verb)(*arguments)
-print(json.dumps({"begin": begin, "end": time.monotonic()}))
+result = getattr(client, verb)(*arguments)
+end = time.monotonic()
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+print(json.dumps({"begin": begin, "end": end, "peak": peak, "digest": result.digest}))

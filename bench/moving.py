@@ -5,7 +5,6 @@ from __future__ import annotations
 import filecmp
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -103,12 +102,13 @@ class Files:
 class Round:
     """Every operation on one case, once, with a new registry on an empty directory."""
 
-    def __init__(self, files: Files, raw: Server, rivals: dict[str, Rival], settle: Callable[[Path], None]):
+    def __init__(self, files: Files, raw: Server, rivals: dict[str, Rival], settle: Callable[[], None]):
         self.samples: dict[str, Sample] = {}
         self._files = files
         self._raw = raw
         self._rivals = rivals
-        self._settle_folder = settle
+        self._settle = settle
+        """Called before each operation."""
         self._data = files.folder / "data"
         self._out = files.folder / "out"
         self._environment = {
@@ -116,18 +116,13 @@ class Round:
             "REGSVC_STATE": str(files.folder / "state"),
         }
 
-    def run(self, *, check: bool, after: Callable[[Server], None] | None = None) -> dict[str, Sample]:
-        """Each operation next to what it is compared with; `check` compares what was pulled, byte by byte.
-
-        `after` may do more with the registry while it holds the case as version 1 of `bench/CASE`.
-        """
+    def run(self, *, check: bool) -> dict[str, Sample]:
+        """Each operation next to what it is compared with; `check` compares what was pulled, byte by byte."""
         with ExitStack() as stack:
             stack.callback(self._clean)
             self._server = stack.enter_context(registry(self._data))
             self._copies()
             self._cold(check)
-            if after is not None:
-                after(self._server)
             self._again(check)
         for name, rival in self._rivals.items():
             self._against(name, rival, check)
@@ -172,7 +167,8 @@ class Round:
         self._push("push-warm", self._files.base)
         self._push("push-unknown", self._files.base, {"REGSVC_STATE": "off"})
         self._pull("pull-filling", 1, cache)
-        self._pull("pull-copied", 1, cache)
+        if self._files.count > 1:  # of one large file source, store, cache and copy may not fit in memory
+            self._pull("pull-copied", 1, cache)
         self._pull("pull-linked", 1, cache, "--hardlink")
         if any(self._files.changed.rglob("*")):
             self._push("push-changed", self._files.changed)
@@ -247,9 +243,6 @@ class Round:
             for left in self._files.folder.glob(".out.regsvc*"):
                 left.unlink() if left.is_file() else shutil.rmtree(left)
 
-    def _settle(self) -> None:
-        self._settle_folder(self._files.folder)
-
     def _clean(self) -> None:
         for folder in (self._data, self._out, self._files.folder / "cache", self._files.folder / "state"):
             shutil.rmtree(folder, ignore_errors=True)
@@ -285,8 +278,3 @@ def _fsync_tree(folder: Path) -> None:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-
-
-def written_back(folder: Path) -> None:
-    """Nobody has to write back what the operation before left behind."""
-    subprocess.run(["sync", "--file-system", str(folder)], check=True)

@@ -89,6 +89,11 @@ class Server:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def kill(self) -> None:
         """End it as a crash does."""
         self._process.kill()

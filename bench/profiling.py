@@ -15,7 +15,11 @@ from processes import Failed, registry, regsvc, run
 
 SOURCES = str(Path(__file__).with_name("sources.py"))
 _HERTZ = 499
-_LINE = re.compile(r"^\s*(\S.*?)\s+\d+\s+[0-9a-f]+ (.*) \((.*)\)$")
+_LINE = re.compile(r"^\s*(\S.*?)\s+(-?\d+)/-?\d+\s+[0-9a-f]+ (.*) \((.*)\)$")
+_NOTING_ITS_ID = ["sh", "-c", 'echo $$ > "$0"; exec "$@"']
+"""What follows runs as the process whose id is written to the file named first."""
+_WORKERS = ("kworker", "ksoftirqd", "jbd2")
+"""Threads of the kernel that write back and deliver for others."""
 _KERNEL = (
     ("network", re.compile(r"tcp|_copy_(to|from)_iter|skb|ip_|softirq|sock|bbr|net_|loopback")),
     ("pages of memory", re.compile(r"clear_page|fault|anon|mmap|munmap|unmap|pte|rmap")),
@@ -38,9 +42,9 @@ _LIBRARIES = (
 
 
 def measure(folder: Path, mib: int) -> dict[str, Any]:
-    """CPU seconds per GB by kind of work, for a push and a pull of random bytes; empty without perf."""
+    """CPU seconds per GB by kind of work, for a push and a pull of random bytes. Raises `Failed`."""
     if shutil.which("perf") is None:
-        return {}
+        raise Failed("perf is not installed")
     folder.mkdir()
     run([sys.executable, SOURCES, "incompressible", str(mib), str(folder)])
     size = (mib << 20) / 1e9
@@ -53,9 +57,12 @@ def measure(folder: Path, mib: int) -> dict[str, Any]:
                 ("pull", ("bench/profile", str(folder / "out"))),
             ):
                 samples = folder / f"{verb}.perf"
+                client = folder / f"{verb}.pid"
                 perf = ["perf", "record", "-q", "-a", "-F", str(_HERTZ), "-o", str(samples), "--"]
-                run([*perf, *regsvc(verb, *arguments, "--json")], environment)
-                found[verb] = {kind: count / _HERTZ / size for kind, count in _kinds(samples).most_common()}
+                command = regsvc(verb, *arguments, "--json")
+                run([*perf, *_NOTING_ITS_ID, str(client), *command], environment)
+                kinds = _kinds(samples, {server.pid, int(client.read_text())})
+                found[verb] = {kind: count / _HERTZ / size for kind, count in kinds.most_common()}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return found
@@ -67,16 +74,17 @@ def lines(profiles: dict[str, Any]) -> Iterator[str]:
         yield f"{verb}, CPU s/GB: " + ", ".join(f"{kind} {value:.2f}" for kind, value in kinds.items())
 
 
-def _kinds(samples: Path) -> Counter[str]:
-    command = ["perf", "script", "-i", str(samples), "-F", "comm,tid,ip,sym,dso"]
+def _kinds(samples: Path, processes: set[int]) -> Counter[str]:
+    """Samples by kind of work, of these processes and of the kernel's own threads."""
+    command = ["perf", "script", "-i", str(samples), "-F", "comm,pid,tid,ip,sym,dso"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Failed("perf script could not read what perf recorded")
     found: Counter[str] = Counter()
     for line in done.stdout.splitlines():
         match = _LINE.match(line)
-        if match and not match[1].startswith(("swapper", "perf")):
-            found[_kind(match[2], match[3])] += 1
+        if match and (int(match[2]) in processes or match[1].startswith(_WORKERS)):
+            found[_kind(match[3], match[4])] += 1
     return found
 
 

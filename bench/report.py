@@ -12,6 +12,7 @@ from typing import Any
 
 from figures import Figure, Rounds
 from moving import OPERATIONS, Sample
+from place import file_system
 
 _PACKAGES = ("grpcio", "protobuf", "blake3", "zstandard", "pyfastcdc", "google-crc32c", "numpy", "pysqlite3")
 _COLUMNS = (
@@ -46,7 +47,7 @@ def case_lines(case: str, size: int, rounds: Rounds) -> Iterator[str]:
 def figure_lines(found: Sequence[Figure]) -> Iterator[str]:
     """What was asked for, and what came of it."""
     yield ""
-    yield f"{'figure':<50} {'asked':>9} {'measured':>10}  {'(min–max)':<21} verdict"
+    yield f"{'figure':<56} {'asked':>9} {'measured':>10}  {'(min–max)':<21} verdict"
     for figure in found:
         measured, spread = "", ""
         if figure.value is not None:
@@ -54,7 +55,7 @@ def figure_lines(found: Sequence[Figure]) -> Iterator[str]:
             if len(figure.values) > 1:
                 spread = f"({_short(min(figure.values))}–{_short(max(figure.values))})"
         note = f"  [{figure.note}]" if figure.note else ""
-        yield f"{figure.name:<50} {figure.asked:>9} {measured:>10}  {spread:<21} {figure.verdict}{note}"
+        yield f"{figure.name:<56} {figure.asked:>9} {measured:>10}  {spread:<21} {figure.verdict}{note}"
 
 
 def case_json(case: str, size: int, rounds: Rounds) -> dict[str, Any]:
@@ -77,16 +78,6 @@ def machine(folder: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},
     }
-
-
-def file_system(folder: Path) -> str:
-    """Type of the file system that holds the folder: of its longest mount point."""
-    best, kind = "", ""
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        _, point, mounted, *_ = line.split()
-        if folder.resolve().is_relative_to(point) and len(point) >= len(best):
-            best, kind = point, mounted
-    return kind
 
 
 def _cells(name: str, size: int, rounds: Rounds) -> list[str]:

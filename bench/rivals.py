@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from moving import Files, Sample
 
 HERE = Path(__file__).parent
-_PATIENCE = 60.0
-"""Seconds that a server may take to answer for the first time."""
+_PATIENCE = 120.0
+"""Seconds that a server may take to answer for the first time, and as long until it is quiet."""
+_QUIET = 0.1
+"""Cores that a server may use when it has nothing to do."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class MLflow(Rival):
         command += ["--artifacts-destination", str(folder / "artifacts"), "--serve-artifacts"]
         client = [self._python, str(HERE / "mlflow_client.py")]
         with _started(command, folder, f"{url}/health") as process:
+            _wait_until_quiet(process.pid)  # its workers import for 20 s more after it has answered
             yield Serving(
                 process.pid,
                 [*client, "up", url, str(files.base)],
@@ -177,6 +180,18 @@ def _started(command: list[str], folder: Path, url: str) -> Iterator[subprocess.
         if process.poll() is None:
             os.killpg(process.pid, 15)
         process.wait()
+
+
+def _wait_until_quiet(process: int) -> None:
+    """What a server does to start is not what a transfer costs. Raises `Failed`."""
+    deadline = time.monotonic() + _PATIENCE
+    quiet = 0
+    while quiet < 3:
+        if time.monotonic() > deadline:
+            raise Failed("a server with nothing to do goes on using the processor")
+        before, began = tree_cpu(process), time.monotonic()
+        time.sleep(1)
+        quiet = quiet + 1 if tree_cpu(process) - before < _QUIET * (time.monotonic() - began) else 0
 
 
 def _answers(url: str) -> bool:

@@ -8,6 +8,7 @@ the same bytes.
 from __future__ import annotations
 
 import json
+import math
 import struct
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+CROWD = 16
 SMALL_FILE = 4096
 SMALL_FILES_PER_GIB = 10_000
 _BLOCK = 16 << 20
@@ -22,8 +24,9 @@ _LAYERS = 40
 """Of the tensor file: 5 % are two of them."""
 _NORM = 4096
 """Elements of each layer's small tensor."""
-_GATE = 512
-"""Rows of 1,024 elements of each layer's tensor of 1 MiB."""
+_COLUMNS = 1024
+_SLICE = [512, _COLUMNS]
+"""Shape of a BF16 tensor of 1 MiB."""
 
 
 def incompressible(mib: int, base: Path, changed: Path) -> None:
@@ -35,18 +38,21 @@ def incompressible(mib: int, base: Path, changed: Path) -> None:
 
 def bf16(mib: int, base: Path, changed: Path) -> None:
     """A safetensors file of 40 layers, N(0, 0.02) as BF16; two layers are others in the changed one."""
-    rows = max(1, (mib << 20) // 2 // _LAYERS // 1024 - _GATE)
+    rows = (mib << 20) // 2 // _LAYERS // _COLUMNS
+    shapes = {}
+    for layer in range(_LAYERS):
+        shapes[f"layers.{layer}.weight"] = [rows, _COLUMNS]
+        shapes[f"layers.{layer}.norm"] = [_NORM]
     for directory, other in ((base, ()), (changed, (17, 31))):
         with open(directory / "model.safetensors", "wb") as out:
-            out.write(_safetensors_header(rows))
+            out.write(_safetensors_header(shapes))
             for layer in range(_LAYERS):
                 generator = np.random.default_rng(1000 * (layer in other) + layer)
-                left = rows * 1024
+                left = rows * _COLUMNS
                 while left:
                     count = min(left, _BLOCK // 4)
                     out.write(_normal_bf16(generator, count))
                     left -= count
-                out.write(_normal_bf16(generator, _GATE * 1024))
                 out.write(_normal_bf16(generator, _NORM))
 
 
@@ -72,8 +78,32 @@ def shards(mib: int, base: Path, changed: Path) -> None:
                 out.write(block)
 
 
-CASES = {"incompressible": incompressible, "bf16": bf16, "small-files": small_files, "shards": shards}
-"""What can be moved, in the order of the table."""
+def tensors(mib: int, base: Path, changed: Path) -> None:
+    """A safetensors file of random bytes as tensors of 1 MiB."""
+    with open(base / "model.safetensors", "wb") as out:
+        out.write(_safetensors_header({f"slices.{number}": _SLICE for number in range(mib)}))
+        for block in _random_blocks(4, mib << 20):
+            out.write(block)
+
+
+def crowd(mib: int, base: Path, changed: Path) -> None:
+    """A folder for each of 16 clients, with a file of random bytes of its own."""
+    for number in range(CROWD):
+        (base / f"{number:02d}").mkdir()
+        with open(base / f"{number:02d}" / "random.bin", "wb") as out:
+            for block in _random_blocks(100 + number, (mib << 20) // CROWD):
+                out.write(block)
+
+
+CASES = {
+    "incompressible": incompressible,
+    "bf16": bf16,
+    "small-files": small_files,
+    "shards": shards,
+    "tensors": tensors,
+    "crowd": crowd,
+}
+"""What can be moved."""
 
 
 def _random_blocks(seed: int, size: int) -> Iterator[bytes]:
@@ -87,18 +117,13 @@ def _normal_bf16(generator: np.random.Generator, count: int) -> bytes:
     return ((values.view(np.uint32) + 0x8000) >> 16).astype("<u2").tobytes()
 
 
-def _safetensors_header(rows: int) -> bytes:
+def _safetensors_header(shapes: dict[str, list[int]]) -> bytes:
     header: dict[str, object] = {}
     offset = 0
-    for layer in range(_LAYERS):
-        for name, shape in (("weight", [rows, 1024]), ("gate", [_GATE, 1024]), ("norm", [_NORM])):
-            size = 2 * int(np.prod(shape))
-            header[f"layers.{layer}.{name}"] = {
-                "dtype": "BF16",
-                "shape": shape,
-                "data_offsets": [offset, offset + size],
-            }
-            offset += size
+    for name, shape in shapes.items():
+        size = 2 * math.prod(shape)
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [offset, offset + size]}
+        offset += size
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text
