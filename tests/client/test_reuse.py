@@ -7,7 +7,9 @@ import random
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +20,13 @@ from support import Server, run_cli
 
 import regsvc
 from regsvc import errors
-from regsvc.client import push, reading, unchanged
+from regsvc.client import push, reading, sending, unchanged
 from regsvc.client.client import Client
 from regsvc.client.known import FileState, KnownFile, packed
 from regsvc.client.scan import SourceFile, scan
 from regsvc.client.selection import Selection
 from regsvc.content.layout import Layout
+from regsvc.content.plans import MAX_CHUNK
 
 OLD = 10**18
 """A time in nanoseconds at which a file was surely settled."""
@@ -110,8 +113,9 @@ def test_a_damaged_state_is_none_and_foreign_files_stay(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "mine.txt").write_text("keep")
     os.utime(folder / "mine.txt", (0, 0))
-    (folder / ("ab" * 16)).write_text("old state of ours")
-    os.utime(folder / ("ab" * 16), (0, 0))
+    for name in ("ab" * 16, "ab" * 16 + ".123.0123abcd"):
+        (folder / name).write_text("old state of ours, whole or left by a push that was killed")
+        os.utime(folder / name, (0, 0))
     file = SourceFile("a", "/x/a", 1, 2, 3, 4, 5)
     state = FileState("/root", str(folder))
     state.remember([file], {"a": KnownFile(bytes(32), packed([(bytes(32), 7, Layout.WIDTH2)]))})
@@ -153,6 +157,42 @@ def test_a_file_that_was_just_changed_is_not_remembered(
         assert file.digest == regsvc_digest(content)
     client.push(source, "reuse/racy")
     assert len(reads) >= 2
+
+
+def test_two_pushes_at_once_share_their_state(
+    client: Client, tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(monkeypatch)
+    source = write(tmp_path / "source", {"large": data(3, 3 << 20), "small": b"y"})
+    with ThreadPoolExecutor(2) as pool:
+        pushed = list(pool.map(lambda _: client.push(source, "reuse/two"), range(2)))
+    assert {each.number for each in pushed} == {1, 2}
+    assert len({each.digest for each in pushed}) == 1
+    assert len(list((tmp_path / "state").iterdir())) == 1
+    reads.clear()
+    assert client.push(source, "reuse/two").chunks_sent == 0
+    assert reads == []
+
+
+def test_chunks_that_are_there_are_named_while_the_rest_is_read(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = data(4, 12 << 20)
+    client.push(write(tmp_path / "first", {"a": content}), "reuse/named")
+    messages: list[int] = []
+    real = sending._Batch.message
+
+    def message(batch: sending._Batch, *args: Any) -> Any:
+        messages.append(batch.size)
+        return real(batch, *args)
+
+    monkeypatch.setattr(sending._Batch, "message", message)
+    monkeypatch.setattr(sending, "NAMED_BYTES", 2 << 20)
+    again = client.push(write(tmp_path / "second", {"b": content}), "reuse/named-again")
+    assert again.chunks_sent == 0
+    assert len(messages) >= 4
+    assert sum(messages) == len(content)
+    assert max(messages) <= (2 << 20) + MAX_CHUNK
 
 
 def regsvc_digest(content: bytes) -> str:

@@ -177,6 +177,6 @@ def _forget_old(folder: str) -> None:
         for entry in entries:
             with contextlib.suppress(OSError):
                 # Only what has a name of ours: the folder is the user's choice and may hold other things.
-                ours = re.fullmatch("[0-9a-f]{32}", entry.name)
+                ours = re.fullmatch(r"[0-9a-f]{32}(\.\d+\.[0-9a-f]{8})?", entry.name)
                 if ours and entry.stat(follow_symlinks=False).st_mtime < before:
                     os.unlink(entry.path)
