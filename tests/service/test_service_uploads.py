@@ -13,7 +13,7 @@ from regsvc.catalog.requests import Request
 from regsvc.errors import RegsvcError, ResourceExhausted
 from regsvc.refs import ModelName, VersionRef
 from regsvc.service.app import RegistryApp
-from regsvc.service.ingest import IncomingFrame, RecipePart, WritingStream
+from regsvc.service.incoming import IncomingFrame, RecipePart, WritingStream
 from regsvc.service.limits import Limits
 from regsvc.service.uploads import Commit
 from regsvc.store import AlreadyLocked, StoreFull

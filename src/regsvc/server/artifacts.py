@@ -15,7 +15,8 @@ from regsvc.server.context import Context
 from regsvc.server.hub import Hub
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
-from regsvc.service.ingest import IncomingFrame, RecipePart, WritingStream, progress_of
+from regsvc.service.incoming import IncomingFrame, RecipePart, WritingStream
+from regsvc.service.ingest import progress_of
 from regsvc.service.reading import BATCH_BYTES, FileRange, ManifestPart, StoredFrame
 from regsvc.service.uploads import Commit
 from regsvc.v1 import artifact_pb2 as pb

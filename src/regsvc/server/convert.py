@@ -19,7 +19,7 @@ from regsvc.errors import InvalidArgument, NameInvalid, ResourceExhausted
 from regsvc.refs import VersionRef
 from regsvc.service.builds import BuildView
 from regsvc.service.checks import check_request_id
-from regsvc.service.ingest import FileProgress
+from regsvc.service.incoming import FileProgress
 from regsvc.service.limits import Limits
 from regsvc.service.loglines import STREAMS, LogLine
 from regsvc.service.paging import PageRequest

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from blake3 import blake3
 
@@ -17,14 +16,12 @@ from regsvc.catalog.database import Catalog, Reader, Transaction
 from regsvc.catalog.uploads import Upload
 from regsvc.content import codec, manifest
 from regsvc.content.buffer import Buffer
-from regsvc.content.chunking import MAX_CHUNK, Chunk, Cutter
+from regsvc.content.chunking import Chunk, Cutter
 from regsvc.content.codec import Codec, Frame
-from regsvc.content.frames import FrameError
 from regsvc.errors import (
     ChunksMissing,
     DigestMismatch,
     FilesIncomplete,
-    FrameInvalid,
     InvalidArgument,
     OffsetGap,
     PathInvalid,
@@ -33,56 +30,11 @@ from regsvc.errors import (
     Unavailable,
 )
 from regsvc.service.drafts import EMPTY_DIGEST, Draft, Pieces
+from regsvc.service.incoming import FileProgress, IncomingFrame, RecipePart, WritingStream
 from regsvc.service.limits import Limits
 from regsvc.service.packing import Packer
 from regsvc.service.reading import ChunkReader
 from regsvc.service.recent import RecentChunks
-
-
-@dataclass(frozen=True)
-class IncomingFrame:
-    """An encoded chunk as a client sent it."""
-
-    digest: bytes
-    codec: int
-    raw_size: int
-    payload: memoryview
-
-
-@dataclass(frozen=True)
-class RecipePart:
-    """Which chunks make up one stretch of a file."""
-
-    path: str
-    offset: int
-    chunks: Sequence[tuple[bytes, int]]
-    """(digest, raw size)"""
-    finish: bool
-    digest: bytes | None
-    """Of the whole file, as the client computed it."""
-
-
-@dataclass(frozen=True)
-class FileProgress:
-    """How far one file got."""
-
-    path: str
-    committed_size: int
-    digest: bytes | None
-    """Once complete."""
-
-
-class WritingStream:
-    """One stream of a client, as the owner of the files that it writes."""
-
-    def __init__(self) -> None:
-        self.paths: set[str] = set()
-        """Files that it has written; one that a newer stream took over is not taken back."""
-        self.again = blake3()
-        """Hash of raw bytes that it brings for a file that is complete already."""
-        self.again_size = 0
-        self.gone = False
-        """The client is not there any more: what is done for it may stop."""
 
 
 class UploadSession:
@@ -130,7 +82,7 @@ class UploadSession:
         arrived: dict[bytes, Buffer] = {}
         checked = []
         for frame in frames:
-            raw = _decode(frame)
+            raw = frame.decoded()
             if blake3(raw).digest() != frame.digest:
                 raise DigestMismatch("a chunk's bytes do not have its digest", digest=frame.digest.hex())
             arrived[frame.digest] = raw
@@ -417,16 +369,6 @@ class UploadSession:
             if offset == draft.pieces.size:
                 draft.pieces.append(digest, size)
                 draft.saved, draft.saved_size = len(draft.pieces), draft.pieces.size
-
-
-def _decode(frame: IncomingFrame) -> Buffer:
-    """The raw bytes; of a raw frame a view of its message."""
-    if frame.codec == Codec.RAW and len(frame.payload) == frame.raw_size <= MAX_CHUNK:
-        return frame.payload
-    try:
-        return codec.decode(frame.codec, frame.payload, frame.raw_size)
-    except FrameError as error:
-        raise FrameInvalid(f"bad frame: {error}", digest=frame.digest.hex()) from error
 
 
 def _check_same(draft: Draft, part: RecipePart) -> None:

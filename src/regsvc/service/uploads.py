@@ -34,7 +34,8 @@ from regsvc.errors import (
 from regsvc.refs import AliasName, BuildName, ModelName, VersionRef, check_alias
 from regsvc.service.checks import check_metadata
 from regsvc.service.drafts import Draft
-from regsvc.service.ingest import FileProgress, IncomingFrame, RecipePart, UploadSession, WritingStream
+from regsvc.service.incoming import FileProgress, IncomingFrame, RecipePart, WritingStream
+from regsvc.service.ingest import UploadSession
 from regsvc.service.limits import Limits
 from regsvc.service.packing import Packer
 from regsvc.service.reading import ChunkReader
