@@ -14,8 +14,7 @@ from regsvc import errors
 from regsvc.client.machine import cores
 from regsvc.client.staging import Bytes, StagedFile
 
-_WINDOW = 8
-"""Few, so that what a worker has written is still in the processor's cache when the file's digest takes it in."""
+_WINDOW = 32
 
 
 class Place(NamedTuple):
