@@ -177,6 +177,7 @@ def test_two_pushes_at_once_share_their_state(
 def test_chunks_that_are_there_are_named_while_the_rest_is_read(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    settled(monkeypatch)
     content = data(4, 12 << 20)
     client.push(write(tmp_path / "first", {"a": content}), "reuse/named")
     messages: list[int] = []
@@ -193,6 +194,9 @@ def test_chunks_that_are_there_are_named_while_the_rest_is_read(
     assert len(messages) >= 4
     assert sum(messages) == len(content)
     assert max(messages) <= (2 << 20) + MAX_CHUNK
+    messages.clear()
+    client.push(tmp_path / "second", "reuse/named-again")
+    assert messages == [len(content)]  # what is not read is named at once
 
 
 def regsvc_digest(content: bytes) -> str:

@@ -29,7 +29,7 @@ MESSAGE_BYTES = 1 << 20
 MESSAGE_REFS = 4096
 """Most chunks that the recipes of one message name, about."""
 NAMED_BYTES = 32 << 20
-"""Raw bytes that the recipes of one message name, about: the server hashes them while the next are read here."""
+"""Raw bytes read for one message, about: what the server has of them it hashes while the next are read here."""
 
 _ANSWER_TIMEOUT = 120.0
 """Seconds for one FindMissingChunks."""
@@ -217,7 +217,7 @@ class _Stream:
                 begin = 0
                 for position, chunk in enumerate(stretch.chunks, 1):
                     batch.refs += 1
-                    batch.loose += chunk.size
+                    batch.read += chunk.size if chunk.data is not None else 0
                     if chunk.digest in missing:
                         missing.discard(chunk.digest)
                         batch.needed.append(chunk)
@@ -267,14 +267,14 @@ class _Batch:
     refs: int = 0
     size: int = 0
     """Raw bytes of all chunks that the recipes name."""
-    loose: int = 0
-    """Raw bytes of chunks that are counted, and not in a recipe yet."""
+    read: int = 0
+    """Raw bytes of the chunks that were read here, not only known: there the server has no time to win."""
 
     @property
     def full(self) -> bool:
         return (
             self.needed_size >= self.target
-            or self.size + self.loose >= NAMED_BYTES
+            or self.read >= NAMED_BYTES
             or self.refs + len(self.parts) >= MESSAGE_REFS
         )
 
@@ -286,7 +286,6 @@ class _Batch:
         chunks = [(chunk.digest, chunk.size) for chunk in chosen]
         self.parts.append(_Part(stretch.file.path, offset, chunks, ends, stretch.digest if ends else None))
         self.size += sum(chunk.size for chunk in chosen)
-        self.loose = 0
 
     def message(self, upload: str, frames: list[_Frame]) -> Any:
         head = artifact_pb2.WriteChunksRequest(
