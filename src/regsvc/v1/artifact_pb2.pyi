@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from regsvc.v1 import record_pb2 as _record_pb2
 from regsvc.v1 import registry_pb2 as _registry_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -202,18 +203,20 @@ class WriteFileResponse(_message.Message):
     def __init__(self, file: _Optional[_Union[UploadFile, _Mapping]] = ...) -> None: ...
 
 class CommitUploadRequest(_message.Message):
-    __slots__ = ("upload", "metadata", "aliases", "digest", "request_id")
+    __slots__ = ("upload", "metadata", "aliases", "digest", "request_id", "record")
     UPLOAD_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     ALIASES_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
     upload: str
     metadata: _registry_pb2.VersionMetadata
     aliases: _containers.RepeatedScalarFieldContainer[str]
     digest: str
     request_id: str
-    def __init__(self, upload: _Optional[str] = ..., metadata: _Optional[_Union[_registry_pb2.VersionMetadata, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., digest: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    record: _record_pb2.Record
+    def __init__(self, upload: _Optional[str] = ..., metadata: _Optional[_Union[_registry_pb2.VersionMetadata, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., digest: _Optional[str] = ..., request_id: _Optional[str] = ..., record: _Optional[_Union[_record_pb2.Record, _Mapping]] = ...) -> None: ...
 
 class CommitUploadResponse(_message.Message):
     __slots__ = ("version",)

@@ -229,7 +229,7 @@ class ArtifactServiceServicer:
     def CommitUpload(self, request, context):
         """Makes the version: every file complete and hashed, every chunk durable, number assigned, aliases
         moved, all in one transaction; then answers. Errors: NOT_FOUND; INVALID_ARGUMENT (a path is another's
-        directory, no files, digest differs: reason DIGEST_MISMATCH, bad metadata: METRIC_NOT_FINITE ...);
+        directory, no files, digest differs: reason DIGEST_MISMATCH, bad metadata or record: METRIC_NOT_FINITE ...);
         FAILED_PRECONDITION, reason FILES_INCOMPLETE (metadata["path"] names one), CHUNKS_MISSING, LEASE_LAPSED,
         UPLOAD_CLOSED, BUILD_ENDED. A committed upload answers with its version again.
         """

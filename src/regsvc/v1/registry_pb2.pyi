@@ -28,7 +28,7 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version_count: _Optional[int] = ..., latest_version: _Optional[int] = ..., aliases: _Optional[_Iterable[_Union[Alias, _Mapping]]] = ...) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("name", "number", "digest", "file_count", "size", "create_time", "metadata", "aliases", "build", "log_digest", "stored_size")
+    __slots__ = ("name", "number", "digest", "file_count", "size", "create_time", "metadata", "aliases", "build", "log_digest", "stored_size", "record_digest")
     NAME_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +40,7 @@ class Version(_message.Message):
     BUILD_FIELD_NUMBER: _ClassVar[int]
     LOG_DIGEST_FIELD_NUMBER: _ClassVar[int]
     STORED_SIZE_FIELD_NUMBER: _ClassVar[int]
+    RECORD_DIGEST_FIELD_NUMBER: _ClassVar[int]
     name: str
     number: int
     digest: str
@@ -51,7 +52,8 @@ class Version(_message.Message):
     build: str
     log_digest: str
     stored_size: int
-    def __init__(self, name: _Optional[str] = ..., number: _Optional[int] = ..., digest: _Optional[str] = ..., file_count: _Optional[int] = ..., size: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[VersionMetadata, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., build: _Optional[str] = ..., log_digest: _Optional[str] = ..., stored_size: _Optional[int] = ...) -> None: ...
+    record_digest: str
+    def __init__(self, name: _Optional[str] = ..., number: _Optional[int] = ..., digest: _Optional[str] = ..., file_count: _Optional[int] = ..., size: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[VersionMetadata, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., build: _Optional[str] = ..., log_digest: _Optional[str] = ..., stored_size: _Optional[int] = ..., record_digest: _Optional[str] = ...) -> None: ...
 
 class VersionMetadata(_message.Message):
     __slots__ = ("description", "params", "metrics", "tags")

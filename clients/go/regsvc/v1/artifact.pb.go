@@ -1207,7 +1207,9 @@ type CommitUploadRequest struct {
 	// The version digest the client computed, 64 hex digits; optional, checked when given.
 	Digest string `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`
 	// Optional; see CapabilitiesService.
-	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// How the version was made; optional. With a build, over what the build's record says.
+	Record        *Record `protobuf:"bytes,6,opt,name=record,proto3" json:"record,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1275,6 +1277,13 @@ func (x *CommitUploadRequest) GetRequestId() string {
 		return x.RequestId
 	}
 	return ""
+}
+
+func (x *CommitUploadRequest) GetRecord() *Record {
+	if x != nil {
+		return x.Record
+	}
+	return nil
 }
 
 // Response of ArtifactService.CommitUpload.
@@ -1857,7 +1866,7 @@ var File_regsvc_v1_artifact_proto protoreflect.FileDescriptor
 
 const file_regsvc_v1_artifact_proto_rawDesc = "" +
 	"\n" +
-	"\x18regsvc/v1/artifact.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18regsvc/v1/registry.proto\"\xe4\x01\n" +
+	"\x18regsvc/v1/artifact.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16regsvc/v1/record.proto\x1a\x18regsvc/v1/registry.proto\"\xe4\x01\n" +
 	"\x06Upload\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12,\n" +
@@ -1930,14 +1939,15 @@ const file_regsvc_v1_artifact_proto_rawDesc = "" +
 	"\x04data\x18\x0f \x01(\fR\x04dataB\a\n" +
 	"\x05_size\">\n" +
 	"\x11WriteFileResponse\x12)\n" +
-	"\x04file\x18\x01 \x01(\v2\x15.regsvc.v1.UploadFileR\x04file\"\xb6\x01\n" +
+	"\x04file\x18\x01 \x01(\v2\x15.regsvc.v1.UploadFileR\x04file\"\xe1\x01\n" +
 	"\x13CommitUploadRequest\x12\x16\n" +
 	"\x06upload\x18\x01 \x01(\tR\x06upload\x126\n" +
 	"\bmetadata\x18\x02 \x01(\v2\x1a.regsvc.v1.VersionMetadataR\bmetadata\x12\x18\n" +
 	"\aaliases\x18\x03 \x03(\tR\aaliases\x12\x16\n" +
 	"\x06digest\x18\x04 \x01(\tR\x06digest\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x05 \x01(\tR\trequestId\"D\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\x12)\n" +
+	"\x06record\x18\x06 \x01(\v2\x11.regsvc.v1.RecordR\x06record\"D\n" +
 	"\x14CommitUploadResponse\x12,\n" +
 	"\aversion\x18\x01 \x01(\v2\x12.regsvc.v1.VersionR\aversion\"l\n" +
 	"\x13ReadManifestRequest\x12\x18\n" +
@@ -2047,7 +2057,8 @@ var file_regsvc_v1_artifact_proto_goTypes = []any{
 	(*ReadFileResponse)(nil),          // 28: regsvc.v1.ReadFileResponse
 	(*timestamppb.Timestamp)(nil),     // 29: google.protobuf.Timestamp
 	(*VersionMetadata)(nil),           // 30: regsvc.v1.VersionMetadata
-	(*Version)(nil),                   // 31: regsvc.v1.Version
+	(*Record)(nil),                    // 31: regsvc.v1.Record
+	(*Version)(nil),                   // 32: regsvc.v1.Version
 }
 var file_regsvc_v1_artifact_proto_depIdxs = []int32{
 	1,  // 0: regsvc.v1.Upload.state:type_name -> regsvc.v1.UploadState
@@ -2061,37 +2072,38 @@ var file_regsvc_v1_artifact_proto_depIdxs = []int32{
 	14, // 8: regsvc.v1.WriteChunksRequest.recipes:type_name -> regsvc.v1.RecipePart
 	3,  // 9: regsvc.v1.WriteFileResponse.file:type_name -> regsvc.v1.UploadFile
 	30, // 10: regsvc.v1.CommitUploadRequest.metadata:type_name -> regsvc.v1.VersionMetadata
-	31, // 11: regsvc.v1.CommitUploadResponse.version:type_name -> regsvc.v1.Version
-	23, // 12: regsvc.v1.ReadManifestResponse.files:type_name -> regsvc.v1.ManifestFile
-	13, // 13: regsvc.v1.ManifestFile.chunks:type_name -> regsvc.v1.ChunkRef
-	24, // 14: regsvc.v1.ReadChunksRequest.ranges:type_name -> regsvc.v1.FileRange
-	0,  // 15: regsvc.v1.ReadChunksRequest.accept:type_name -> regsvc.v1.Codec
-	12, // 16: regsvc.v1.ReadChunksResponse.frames:type_name -> regsvc.v1.ChunkFrame
-	4,  // 17: regsvc.v1.ArtifactService.StartUpload:input_type -> regsvc.v1.StartUploadRequest
-	6,  // 18: regsvc.v1.ArtifactService.GetUpload:input_type -> regsvc.v1.GetUploadRequest
-	8,  // 19: regsvc.v1.ArtifactService.AbortUpload:input_type -> regsvc.v1.AbortUploadRequest
-	10, // 20: regsvc.v1.ArtifactService.FindMissingChunks:input_type -> regsvc.v1.FindMissingChunksRequest
-	15, // 21: regsvc.v1.ArtifactService.WriteChunks:input_type -> regsvc.v1.WriteChunksRequest
-	17, // 22: regsvc.v1.ArtifactService.WriteFile:input_type -> regsvc.v1.WriteFileRequest
-	19, // 23: regsvc.v1.ArtifactService.CommitUpload:input_type -> regsvc.v1.CommitUploadRequest
-	21, // 24: regsvc.v1.ArtifactService.ReadManifest:input_type -> regsvc.v1.ReadManifestRequest
-	25, // 25: regsvc.v1.ArtifactService.ReadChunks:input_type -> regsvc.v1.ReadChunksRequest
-	27, // 26: regsvc.v1.ArtifactService.ReadFile:input_type -> regsvc.v1.ReadFileRequest
-	5,  // 27: regsvc.v1.ArtifactService.StartUpload:output_type -> regsvc.v1.StartUploadResponse
-	7,  // 28: regsvc.v1.ArtifactService.GetUpload:output_type -> regsvc.v1.GetUploadResponse
-	9,  // 29: regsvc.v1.ArtifactService.AbortUpload:output_type -> regsvc.v1.AbortUploadResponse
-	11, // 30: regsvc.v1.ArtifactService.FindMissingChunks:output_type -> regsvc.v1.FindMissingChunksResponse
-	16, // 31: regsvc.v1.ArtifactService.WriteChunks:output_type -> regsvc.v1.WriteChunksResponse
-	18, // 32: regsvc.v1.ArtifactService.WriteFile:output_type -> regsvc.v1.WriteFileResponse
-	20, // 33: regsvc.v1.ArtifactService.CommitUpload:output_type -> regsvc.v1.CommitUploadResponse
-	22, // 34: regsvc.v1.ArtifactService.ReadManifest:output_type -> regsvc.v1.ReadManifestResponse
-	26, // 35: regsvc.v1.ArtifactService.ReadChunks:output_type -> regsvc.v1.ReadChunksResponse
-	28, // 36: regsvc.v1.ArtifactService.ReadFile:output_type -> regsvc.v1.ReadFileResponse
-	27, // [27:37] is the sub-list for method output_type
-	17, // [17:27] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	31, // 11: regsvc.v1.CommitUploadRequest.record:type_name -> regsvc.v1.Record
+	32, // 12: regsvc.v1.CommitUploadResponse.version:type_name -> regsvc.v1.Version
+	23, // 13: regsvc.v1.ReadManifestResponse.files:type_name -> regsvc.v1.ManifestFile
+	13, // 14: regsvc.v1.ManifestFile.chunks:type_name -> regsvc.v1.ChunkRef
+	24, // 15: regsvc.v1.ReadChunksRequest.ranges:type_name -> regsvc.v1.FileRange
+	0,  // 16: regsvc.v1.ReadChunksRequest.accept:type_name -> regsvc.v1.Codec
+	12, // 17: regsvc.v1.ReadChunksResponse.frames:type_name -> regsvc.v1.ChunkFrame
+	4,  // 18: regsvc.v1.ArtifactService.StartUpload:input_type -> regsvc.v1.StartUploadRequest
+	6,  // 19: regsvc.v1.ArtifactService.GetUpload:input_type -> regsvc.v1.GetUploadRequest
+	8,  // 20: regsvc.v1.ArtifactService.AbortUpload:input_type -> regsvc.v1.AbortUploadRequest
+	10, // 21: regsvc.v1.ArtifactService.FindMissingChunks:input_type -> regsvc.v1.FindMissingChunksRequest
+	15, // 22: regsvc.v1.ArtifactService.WriteChunks:input_type -> regsvc.v1.WriteChunksRequest
+	17, // 23: regsvc.v1.ArtifactService.WriteFile:input_type -> regsvc.v1.WriteFileRequest
+	19, // 24: regsvc.v1.ArtifactService.CommitUpload:input_type -> regsvc.v1.CommitUploadRequest
+	21, // 25: regsvc.v1.ArtifactService.ReadManifest:input_type -> regsvc.v1.ReadManifestRequest
+	25, // 26: regsvc.v1.ArtifactService.ReadChunks:input_type -> regsvc.v1.ReadChunksRequest
+	27, // 27: regsvc.v1.ArtifactService.ReadFile:input_type -> regsvc.v1.ReadFileRequest
+	5,  // 28: regsvc.v1.ArtifactService.StartUpload:output_type -> regsvc.v1.StartUploadResponse
+	7,  // 29: regsvc.v1.ArtifactService.GetUpload:output_type -> regsvc.v1.GetUploadResponse
+	9,  // 30: regsvc.v1.ArtifactService.AbortUpload:output_type -> regsvc.v1.AbortUploadResponse
+	11, // 31: regsvc.v1.ArtifactService.FindMissingChunks:output_type -> regsvc.v1.FindMissingChunksResponse
+	16, // 32: regsvc.v1.ArtifactService.WriteChunks:output_type -> regsvc.v1.WriteChunksResponse
+	18, // 33: regsvc.v1.ArtifactService.WriteFile:output_type -> regsvc.v1.WriteFileResponse
+	20, // 34: regsvc.v1.ArtifactService.CommitUpload:output_type -> regsvc.v1.CommitUploadResponse
+	22, // 35: regsvc.v1.ArtifactService.ReadManifest:output_type -> regsvc.v1.ReadManifestResponse
+	26, // 36: regsvc.v1.ArtifactService.ReadChunks:output_type -> regsvc.v1.ReadChunksResponse
+	28, // 37: regsvc.v1.ArtifactService.ReadFile:output_type -> regsvc.v1.ReadFileResponse
+	28, // [28:38] is the sub-list for method output_type
+	18, // [18:28] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_regsvc_v1_artifact_proto_init() }
@@ -2099,6 +2111,7 @@ func file_regsvc_v1_artifact_proto_init() {
 	if File_regsvc_v1_artifact_proto != nil {
 		return
 	}
+	file_regsvc_v1_record_proto_init()
 	file_regsvc_v1_registry_proto_init()
 	file_regsvc_v1_artifact_proto_msgTypes[15].OneofWrappers = []any{}
 	type x struct{}

@@ -142,7 +142,9 @@ type Version struct {
 	// Digest of the build's sealed log, 64 hex digits; empty until the build has ended.
 	LogDigest string `protobuf:"bytes,10,opt,name=log_digest,json=logDigest,proto3" json:"log_digest,omitempty"`
 	// Bytes that this version's chunks take in the store, those shared with other versions included.
-	StoredSize    uint64 `protobuf:"varint,11,opt,name=stored_size,json=storedSize,proto3" json:"stored_size,omitempty"`
+	StoredSize uint64 `protobuf:"varint,11,opt,name=stored_size,json=storedSize,proto3" json:"stored_size,omitempty"`
+	// BLAKE3 of the sealed record, 64 hex digits; see RecordService. Empty for versions made before records were.
+	RecordDigest  string `protobuf:"bytes,12,opt,name=record_digest,json=recordDigest,proto3" json:"record_digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -252,6 +254,13 @@ func (x *Version) GetStoredSize() uint64 {
 		return x.StoredSize
 	}
 	return 0
+}
+
+func (x *Version) GetRecordDigest() string {
+	if x != nil {
+		return x.RecordDigest
+	}
+	return ""
 }
 
 // VersionMetadata is what the client records with a version.
@@ -1430,7 +1439,7 @@ const file_regsvc_v1_registry_proto_rawDesc = "" +
 	"updateTime\x12#\n" +
 	"\rversion_count\x18\x05 \x01(\x04R\fversionCount\x12%\n" +
 	"\x0elatest_version\x18\x06 \x01(\x04R\rlatestVersion\x12*\n" +
-	"\aaliases\x18\a \x03(\v2\x10.regsvc.v1.AliasR\aaliases\"\xe5\x02\n" +
+	"\aaliases\x18\a \x03(\v2\x10.regsvc.v1.AliasR\aaliases\"\x8a\x03\n" +
 	"\aVersion\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x16\n" +
@@ -1447,7 +1456,8 @@ const file_regsvc_v1_registry_proto_rawDesc = "" +
 	"log_digest\x18\n" +
 	" \x01(\tR\tlogDigest\x12\x1f\n" +
 	"\vstored_size\x18\v \x01(\x04R\n" +
-	"storedSize\"\xb7\x03\n" +
+	"storedSize\x12#\n" +
+	"\rrecord_digest\x18\f \x01(\tR\frecordDigest\"\xb7\x03\n" +
 	"\x0fVersionMetadata\x12 \n" +
 	"\vdescription\x18\x01 \x01(\tR\vdescription\x12>\n" +
 	"\x06params\x18\x02 \x03(\v2&.regsvc.v1.VersionMetadata.ParamsEntryR\x06params\x12A\n" +
