@@ -17,6 +17,7 @@ from regsvc.version import __version__
 if TYPE_CHECKING:
     from regsvc.client.builds import NoCurrentBuild as NoCurrentBuild
     from regsvc.client.builds import current_build as current_build
+    from regsvc.client.capture import capture as capture
     from regsvc.client.client import Client as Client
     from regsvc.client.client import connect as connect
     from regsvc.client.records import Model as Model
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
     from regsvc.client.tensor_arrays import Tensor as Tensor
     from regsvc.client.tensors import TensorNotFound as TensorNotFound
     from regsvc.client.tensors import Tensors as Tensors
+    from regsvc.content.record import Code as Code
+    from regsvc.content.record import Environment as Environment
+    from regsvc.content.record import Image as Image
+    from regsvc.content.record import Parent as Parent
+    from regsvc.content.record import Record as Record
+    from regsvc.content.record import Relation as Relation
+    from regsvc.content.record import Signature as Signature
+    from regsvc.content.record import TensorSpec as TensorSpec
     from regsvc.errors import AlreadyExists as AlreadyExists
     from regsvc.errors import DigestMismatch as DigestMismatch
     from regsvc.errors import FailedPrecondition as FailedPrecondition
@@ -43,6 +52,15 @@ _HOMES = {
     "Model": "regsvc.client.records",
     "PullResult": "regsvc.client.records",
     "PushResult": "regsvc.client.records",
+    "capture": "regsvc.client.capture",
+    "Record": "regsvc.content.record",
+    "Code": "regsvc.content.record",
+    "Environment": "regsvc.content.record",
+    "Image": "regsvc.content.record",
+    "Parent": "regsvc.content.record",
+    "Relation": "regsvc.content.record",
+    "Signature": "regsvc.content.record",
+    "TensorSpec": "regsvc.content.record",
     "Version": "regsvc.client.records",
     "RemoteFile": "regsvc.client.remote_file",
     "Tensor": "regsvc.client.tensor_arrays",

@@ -116,6 +116,12 @@ class PageTokenInvalid(InvalidArgument):
     reason = "PAGE_TOKEN_INVALID"
 
 
+class RecordInvalid(InvalidArgument):
+    """A record says something that cannot be."""
+
+    reason = "RECORD_INVALID"
+
+
 class NotFound(RegsvcError):
     """The named resource does not exist."""
 
@@ -276,6 +282,12 @@ class ChunkDamaged(DataLoss):
     """A stored chunk fails its checksum; pushing the same content again heals it."""
 
     reason = "CHUNK_DAMAGED"
+
+
+class RecordDamaged(DataLoss):
+    """A stored record is not what was sealed."""
+
+    reason = "RECORD_DAMAGED"
 
 
 def _all_errors(root: type[RegsvcError]) -> list[type[RegsvcError]]:

@@ -13,7 +13,7 @@ from regsvc.refs import BuildName, ModelName, VersionRef
 
 _SELECT = """
 SELECT v.id, n.name, m.name, v.number, v.digest, v.file_count, v.size, v.stored_size, v.description,
-       v.created_at, b.number, f.digest
+       v.created_at, b.number, f.digest, v.record_digest
 FROM versions v
 JOIN models m ON m.id = v.model_id
 JOIN namespaces n ON n.id = m.namespace_id
@@ -49,6 +49,8 @@ class Version:
     build: BuildName | None
     log_digest: bytes | None
     """Digest of the build's sealed log."""
+    record_digest: bytes | None
+    """Digest of the sealed record; None for versions that were made before there were records."""
 
     @property
     def ref(self) -> VersionRef:
@@ -220,7 +222,7 @@ def files_by_path(db: Reader, version_id: int, paths: Sequence[str]) -> dict[str
 
 def _version(db: Reader, row: Row) -> Version:
     (version_id, namespace, model, number, digest, file_count, size, stored_size, description) = row[:9]
-    created_at, build_number, log_digest = row[9:]
+    created_at, build_number, log_digest, record_digest = row[9:]
     name = ModelName(namespace, model)
     aliases = db.rows("SELECT name FROM aliases WHERE version_id = ? ORDER BY name", [version_id])
     return Version(
@@ -236,4 +238,5 @@ def _version(db: Reader, row: Row) -> Version:
         aliases=tuple(alias for (alias,) in aliases),
         build=None if build_number is None else BuildName(name, build_number),
         log_digest=log_digest,
+        record_digest=record_digest,
     )

@@ -19,6 +19,7 @@ from regsvc.cli.output import (
     json_option,
     json_time,
 )
+from regsvc.cli.records import note_document, print_rows, record_document, record_rows
 from regsvc.client.records import File, Model, Version
 
 
@@ -40,14 +41,23 @@ def ls(ctx: click.Context, model: str | None, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def show(ctx: click.Context, ref: str, as_json: bool) -> None:
-    """Show one version: digest, params, metrics, tags, aliases, files and the build that made it."""
+    """Show one version: digest, params, metrics, tags, aliases, files, how it was made, and the notes on it."""
     client = connect_from_context(ctx, refs.parse_reference(ref).server)
     version = client.version(ref)
     listed = list(client.files(version.reference))  # an alias may move in between
+    record, notes = client.record(version.reference), list(client.notes(version.reference))
     if as_json:
-        emit_json({**version_document(version), "files": [_file_document(file) for file in listed]})
+        emit_json(
+            {
+                **version_document(version),
+                "record": record_document(record),
+                "notes": [note_document(each) for each in notes],
+                "files": [_file_document(file) for file in listed],
+            }
+        )
         return
-    _print_version(version)
+    noted = [("note", f"{each.author}: {each.text}") for each in notes]
+    print_rows([*_version_rows(version), *record_rows(record), *noted])
     console().print()
     _print_files(listed)
 
@@ -121,6 +131,7 @@ def version_document(version: Version) -> dict[str, Any]:
         "aliases": list(version.aliases),
         "build": version.build,
         "log_digest": version.log_digest,
+        "record_digest": version.record_digest,
         "file_count": version.files,
         "bytes": version.bytes,
         "stored_bytes": version.stored_bytes,
@@ -172,9 +183,8 @@ def _list_versions(versions: Iterable[Version], as_json: bool) -> None:
     console().print(table)
 
 
-def _print_version(version: Version) -> None:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    rows = [
+def _version_rows(version: Version) -> list[tuple[str, str]]:
+    return [
         ("version", version.reference),
         ("digest", f"b3:{version.digest}"),
         ("created", human_time(version.created)),
@@ -187,10 +197,6 @@ def _print_version(version: Version) -> None:
         *((f"metric {key}", f"{value:g}") for key, value in version.metrics.items()),
         *((f"tag {key}", value) for key, value in version.tags.items()),
     ]
-    for key, value in rows:
-        if value:
-            table.add_row(f"[dim]{escape(key)}[/dim]", escape(value))
-    console().print(table)
 
 
 def _print_files(listed: Iterable[File]) -> None:

@@ -14,6 +14,8 @@ _COMMANDS = {
     "pull": ("regsvc.cli.transfer:pull", "Fetch a version into a folder."),
     "ls": ("regsvc.cli.models:ls", "List models, or the versions of one."),
     "show": ("regsvc.cli.models:show", "Show one version."),
+    "record": ("regsvc.cli.records:record", "Show how a version was made."),
+    "note": ("regsvc.cli.records:note", "Add and list notes on versions."),
     "files": ("regsvc.cli.models:files", "List the files of a version."),
     "tensors": ("regsvc.cli.tensors:tensors", "List the tensors of a version."),
     "alias": ("regsvc.cli.models:alias", "Set aliases and see their history."),

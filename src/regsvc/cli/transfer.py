@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from typing import TextIO
 
 import click
 
@@ -18,6 +19,7 @@ from regsvc.cli.output import (
     json_option,
 )
 from regsvc.cli.pairs import metric_option, param_option, tag_option
+from regsvc.cli.records import record_options
 from regsvc.client.records import Param, Progress
 
 Listener = Callable[[Progress], None]
@@ -31,6 +33,7 @@ Listener = Callable[[Progress], None]
 @metric_option
 @tag_option
 @click.option("--description", default="", metavar="TEXT", help="What it is, for people.")
+@record_options
 @click.option("--build", "build_name", metavar="BUILD", help="The build that publishes it.")
 @click.option("--follow-symlinks", is_flag=True, help="Also take what lies outside PATH.")
 @click.option("--request-id", metavar="ID", help="The same id never makes two versions.")
@@ -45,6 +48,13 @@ def push(
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
     description: str,
+    card: TextIO | None,
+    labels: tuple[str, ...],
+    parents: Mapping[str, str],
+    framework: str,
+    format: str,
+    image: str,
+    capture: bool,
     build_name: str | None,
     follow_symlinks: bool,
     request_id: str | None,
@@ -52,6 +62,7 @@ def push(
 ) -> None:
     """Store PATH, a folder or a file, as a new version of [NAMESPACE/]MODEL.
 
+    Code (of the git repository you are in) and environment are recorded with it; see `regsvc record`.
     Only chunks that the server lacks are sent. After a disconnect, or a restart of the server, it goes on by
     itself; run it again after it was killed and it sends what is missing.
     """
@@ -64,6 +75,13 @@ def push(
             metrics=metrics,
             tags=tags,
             description=description,
+            card=card.read() if card is not None else "",
+            labels=labels,
+            parents=parents,
+            framework=framework,
+            format=format,
+            image=image,
+            capture=capture,
             aliases=aliases,
             build=build_name,
             follow_symlinks=follow_symlinks,

@@ -7,11 +7,14 @@ from collections.abc import Iterator, Mapping
 
 from regsvc import refs
 from regsvc.client.build_records import Build, build_from_wire
+from regsvc.client.capture import NOTHING, Capture
 from regsvc.client.connection import Connection
 from regsvc.client.current import CurrentBuild, NoCurrentBuild, current_build
 from regsvc.client.params import check_params, check_tags
+from regsvc.client.provenance import log_record, write_attachment
 from regsvc.client.records import metadata_message
 from regsvc.client.session import BuildCancelled, BuildSession, Push
+from regsvc.content.record import EMPTY
 from regsvc.v1 import build_pb2
 
 __all__ = [
@@ -38,6 +41,7 @@ def start_build(
     params: Mapping[str, object] | None = None,
     tags: Mapping[str, str] | None = None,
     description: str = "",
+    captured: Capture = NOTHING,
 ) -> BuildSession:
     """Create a build of `[namespace/]model`, which need not exist; it is RUNNING.
 
@@ -51,6 +55,10 @@ def start_build(
         request_id=uuid.uuid4().hex,
     )
     created = connection.call(connection.builds.CreateBuild, request).build
+    for name, data in captured.attachments.items():
+        write_attachment(connection, created.name, name, data)
+    if captured.record != EMPTY:
+        log_record(connection, created.name, captured.record)
     return BuildSession(connection, refs.build_from_wire(created.name), push)
 
 

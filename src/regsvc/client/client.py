@@ -9,14 +9,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from regsvc import refs
-from regsvc.client import builds, catalog, events, logs, pull, push, records, remote_file
+from regsvc.client import builds, catalog, events, logs, provenance, pull, push, records, remote_file
 from regsvc.client.build_records import Build, BuildUpdate, Event, LogLine
 from regsvc.client.cache import Cache
+from regsvc.client.capture import NOTHING
+from regsvc.client.capture import capture as take_capture
 from regsvc.client.connection import Connection
 from regsvc.client.progress import Report
 from regsvc.client.remote_file import RemoteFile
 from regsvc.client.selection import Selection
 from regsvc.client.session import BuildSession
+from regsvc.content.record import Record, merged
 from regsvc.errors import NameInvalid
 
 if TYPE_CHECKING:
@@ -58,6 +61,15 @@ class Client:
         description: str = "",
         aliases: Sequence[str] = (),
         build: str | None = None,
+        card: str = "",
+        labels: Sequence[str] = (),
+        parents: Mapping[str, str] | None = None,
+        framework: str = "",
+        format: str = "",
+        image: str = "",
+        record: Record | None = None,
+        attachments: Mapping[str, bytes] | None = None,
+        capture: bool = True,
         follow_symlinks: bool = False,
         progress: Report | None = None,
         request_id: str | None = None,
@@ -68,6 +80,11 @@ class Client:
         (`team/fraud/builds/7`). `follow_symlinks` also takes what lies outside the folder. `progress` is called
         about ten times a second from another thread. The same `request_id` never makes two versions.
 
+        `card` is the model card in Markdown; `parents` gives the relation (`fine-tuned`, `quantised`, `merged`,
+        `distilled`, `converted`) by reference, or by URI for models of elsewhere; `image` is
+        `REFERENCE[@sha256:DIGEST]`; `record` says the same and more, `attachments` are blobs by name. Unless `capture`
+        is false, or a build publishes it, code and environment are filled in by `regsvc.capture()`.
+
         Raises `PathInvalid` (symlink out of the folder, device, a name that no version may hold),
         `InvalidArgument` (no files, bad metadata), `MetricNotFinite`, `FailedPrecondition` (a file changed
         meanwhile), `NotFound` and `BuildEnded` (the build), `OSError` (a file cannot be read).
@@ -76,11 +93,23 @@ class Client:
             params=params, metrics=metrics, tags=tags, description=description
         )
         connection, name = self._model(model)
+        named = provenance.assembled(
+            record=record,
+            card=card,
+            labels=labels,
+            parents=parents,
+            framework=framework,
+            format=format,
+            image=image,
+        )
+        captured = take_capture() if capture and build is None else NOTHING
         return push.push(
             connection,
             path,
             name,
             metadata=metadata,
+            record=merged(captured.record, named),
+            attachments={**captured.attachments, **(attachments or {})},
             aliases=tuple(aliases),
             build=refs.parse_build(build) if build is not None else None,
             follow_symlinks=follow_symlinks,
@@ -149,6 +178,26 @@ class Client:
         reference = refs.parse_reference(ref)
         return catalog.get_version(self._connection(reference.server), reference.version)
 
+    def record(self, ref: str) -> provenance.SealedRecord:
+        """How a version, or a build (`team/fraud/builds/7`), was made. Raises `NotFound`."""
+        connection, owner = self._owner(ref)
+        return provenance.get_record(connection, owner)
+
+    def attachment(self, ref: str, name: str) -> bytes:
+        """One attachment of a record, at most 64 MiB, checked against its digest. Raises `NotFound`."""
+        connection, owner = self._owner(ref)
+        return b"".join(provenance.read_attachment(connection, owner, name))
+
+    def add_note(self, ref: str, text: str, *, author: str) -> provenance.Note:
+        """Add a note to a version; it is never changed or removed. Raises `NotFound`, `InvalidArgument`."""
+        reference = refs.parse_reference(ref)
+        return provenance.add_note(self._connection(reference.server), reference.version, text, author)
+
+    def notes(self, ref: str) -> Iterator[provenance.Note]:
+        """Notes on a version, oldest first. Raises `NotFound`."""
+        reference = refs.parse_reference(ref)
+        return provenance.list_notes(self._connection(reference.server), reference.version)
+
     def model(self, name: str) -> records.Model:
         """One model. Raises `NotFound`."""
         return catalog.get_model(*self._model(name))
@@ -182,10 +231,20 @@ class Client:
         params: Mapping[str, object] | None = None,
         tags: Mapping[str, str] | None = None,
         description: str = "",
+        capture: bool = True,
     ) -> BuildSession:
-        """Start a build; a context manager that ends it, as FAILED with the reason if the block raises."""
+        """Start a build; a context manager that ends it, as FAILED with the reason if the block raises.
+
+        Unless `capture` is false its record gets code and environment of this process; see `regsvc.capture()`.
+        """
         return builds.start_build(
-            self._connection(None), model, push=self.push, params=params, tags=tags, description=description
+            self._connection(None),
+            model,
+            push=self.push,
+            params=params,
+            tags=tags,
+            description=description,
+            captured=take_capture() if capture else NOTHING,
         )
 
     def builds(self, model: str) -> Iterator[Build]:
@@ -235,6 +294,12 @@ class Client:
             if target not in self._connections:
                 self._connections[target] = Connection(target)
             return self._connections[target]
+
+    def _owner(self, text: str) -> tuple[Connection, refs.VersionRef | refs.BuildName]:
+        if "/builds/" in text:
+            return self._connection(None), refs.parse_build(text)
+        reference = refs.parse_reference(text)
+        return self._connection(reference.server), reference.version
 
     def _model(self, text: str) -> tuple[Connection, refs.ModelName]:
         reference = refs.parse_reference(text)

@@ -21,6 +21,7 @@ from regsvc.v1 import (
     capabilities_pb2,
     capabilities_pb2_grpc,
     event_pb2_grpc,
+    record_pb2_grpc,
     registry_pb2_grpc,
 )
 from regsvc.version import __version__
@@ -70,6 +71,7 @@ class Connection:
         self.artifacts = artifact_pb2_grpc.ArtifactServiceStub(self._channel)
         self.builds = build_pb2_grpc.BuildServiceStub(self._channel)
         self.registry = registry_pb2_grpc.RegistryServiceStub(self._channel)
+        self.records = record_pb2_grpc.RecordServiceStub(self._channel)
         self.events = event_pb2_grpc.EventServiceStub(self._channel)
         self.capabilities_stub = capabilities_pb2_grpc.CapabilitiesServiceStub(self._channel)
         self._lock = threading.Lock()  # protects _capabilities and _bulk

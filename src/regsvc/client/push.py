@@ -6,24 +6,27 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from blake3 import blake3
 
-from regsvc import errors, refs
+from regsvc import errors, refs, wire
 from regsvc.client import records
 from regsvc.client.connection import Connection, translate
 from regsvc.client.external import external_spans
 from regsvc.client.known import FileState, KnownFile, packed
 from regsvc.client.machine import streams_for
 from regsvc.client.progress import Report, Reporter
+from regsvc.client.provenance import write_attachment
 from regsvc.client.reading import WINDOW_BYTES, WINDOW_CHUNKS, Stale, Stretch, windows
 from regsvc.client.resume import DEFAULT_PATIENCE, resumed
 from regsvc.client.scan import SourceFile, scan
 from regsvc.client.sending import Sending, Tally
 from regsvc.client.unchanged import unchanged
 from regsvc.content import manifest
+from regsvc.content.record import EMPTY, Record
 from regsvc.v1 import artifact_pb2
 
 COMMIT_TIMEOUT = 3600.0
@@ -51,6 +54,8 @@ def push(
     model: refs.ModelName,
     *,
     metadata: Any = None,
+    record: Record = EMPTY,
+    attachments: Mapping[str, bytes] | None = None,
     aliases: Sequence[str] = (),
     build: refs.BuildName | None = None,
     follow_symlinks: bool = False,
@@ -70,8 +75,9 @@ def push(
     known = state.recall(files)
     known |= unchanged(connection, model, (file for file in files if file.path not in known))
     upload = _Upload(connection, model, build, files, known, request_id or uuid.uuid4().hex, patience)
+    commit = _Commit(metadata, wire.record_to(record), attachments or {}, aliases)
     with contextlib.closing(upload), Reporter(upload.so_far, report):
-        version = _carry_out(upload, state, metadata, aliases)
+        version = _carry_out(upload, state, commit)
     state.remember(files, upload.found)
     return records.push_result(
         version,
@@ -82,13 +88,23 @@ def push(
     )
 
 
-def _carry_out(upload: _Upload, state: FileState, metadata: Any, aliases: Sequence[str]) -> records.Version:
+@dataclass(frozen=True)
+class _Commit:
+    """What is sent when the files are there."""
+
+    metadata: Any
+    record: Any
+    attachments: Mapping[str, bytes]
+    aliases: Sequence[str]
+
+
+def _carry_out(upload: _Upload, state: FileState, commit: _Commit) -> records.Version:
     upload.start()
     for left in reversed(range(_ROUNDS)):
         try:
             for _ in resumed(upload, translate=upload.translate, patience=upload.patience):
                 pass
-            return upload.commit(metadata, aliases)
+            return upload.commit(commit)
         except Stale:
             if not upload.known:
                 raise
@@ -214,15 +230,19 @@ class _Upload:
     def progress(self) -> object:
         return (self._name, sum(self._committed.values()), len(self._complete))
 
-    def commit(self, metadata: Any, aliases: Sequence[str]) -> records.Version:
+    def commit(self, commit: _Commit) -> records.Version:
         """Make the version. The answer is the same however often it is asked for."""
         digest = manifest.version_digest(
             manifest.Entry(file.path, file.size, self.found[file.path].digest) for file in self._files
         ).hex()
+        if not self._closed:
+            for name, data in commit.attachments.items():
+                write_attachment(self._connection, self._name, name, data)
         request = artifact_pb2.CommitUploadRequest(
             upload=self._name,
-            metadata=metadata,
-            aliases=aliases,
+            metadata=commit.metadata,
+            record=commit.record,
+            aliases=commit.aliases,
             digest=digest,
             request_id=self._request_id,
         )

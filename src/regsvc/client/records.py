@@ -43,6 +43,8 @@ class Version:
     """64 hex digits of the build's sealed log."""
     stored_bytes: int = 0
     """Bytes that its chunks take in the store, those shared with other versions included."""
+    record_digest: str | None = None
+    """64 hex digits: BLAKE3 of the sealed record."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +212,7 @@ def version_from(message: Any) -> Version:
         build=str(refs.build_from_wire(message.build)) if message.build else None,
         log_digest=message.log_digest or None,
         stored_bytes=message.stored_size,
+        record_digest=message.record_digest or None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 
-from regsvc import refs
+from regsvc import refs, wire
 from regsvc.bulk import Bulk
 from regsvc.errors import DigestMismatch, FrameInvalid, InvalidArgument, ResourceExhausted
 from regsvc.server import convert
@@ -153,6 +153,7 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
             convert.metadata_from(request.metadata),
             tuple(request.aliases),
             convert.digest_from_hex(request.digest),
+            wire.record_from(request.record),
         )
         call = convert.request_of(request, "CommitUpload")
         with self._activity.upload():

@@ -146,6 +146,7 @@ def version_to(version: Version) -> registry_pb2.Version:
         build="" if version.build is None else version.build.wire,
         log_digest="" if version.log_digest is None else version.log_digest.hex(),
         stored_size=version.stored_size,
+        record_digest="" if version.record_digest is None else version.record_digest.hex(),
     )
 
 

@@ -22,6 +22,7 @@ from regsvc.server.events import EventServicer
 from regsvc.server.framing import BulkFraming
 from regsvc.server.hub import Hub
 from regsvc.server.interceptors import ErrorInterceptor
+from regsvc.server.records import RecordServicer
 from regsvc.server.registry import RegistryServicer
 from regsvc.server.stalls import StallInterceptor
 from regsvc.server.workers import Workers
@@ -35,6 +36,8 @@ from regsvc.v1 import (
     capabilities_pb2_grpc,
     event_pb2,
     event_pb2_grpc,
+    record_pb2,
+    record_pb2_grpc,
     registry_pb2,
     registry_pb2_grpc,
 )
@@ -48,6 +51,7 @@ SERVICES = tuple(
         (build_pb2, "BuildService"),
         (capabilities_pb2, "CapabilitiesService"),
         (event_pb2, "EventService"),
+        (record_pb2, "RecordService"),
         (registry_pb2, "RegistryService"),
     )
 )
@@ -105,6 +109,7 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
         BuildServicer(app, control, tails, hub, config.heartbeat), server
     )
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(app, control, reads), server)
+    record_pb2_grpc.add_RecordServiceServicer_to_server(RecordServicer(app, bulk, control, uploads), server)
     event_pb2_grpc.add_EventServiceServicer_to_server(
         EventServicer(app, tails, hub, config.heartbeat), server
     )

@@ -12,6 +12,7 @@ from regsvc.service.limits import Limits
 from regsvc.service.logs import Logs
 from regsvc.service.paging import Pager
 from regsvc.service.reading import ChunkReader, VersionReader
+from regsvc.service.recording import Records
 from regsvc.service.recovery import recover
 from regsvc.service.registry import Registry
 from regsvc.service.uploads import Uploads
@@ -51,6 +52,7 @@ class RegistryApp:
         self.uploads = Uploads(self.catalog, self.store, chunk_reader, self.limits)
         self.builds = Builds(self.catalog, pager, self.limits)
         self.logs = Logs(self.catalog, self.store, self.files, self.limits)
+        self.records = Records(self.catalog, self.store, self.files, pager, self.limits)
         self.events = Events(self.catalog)
         self.housekeeping = Housekeeping(self.catalog, self.builds, self.logs, self.uploads, self.limits)
         self.housekeeping.start()
@@ -60,5 +62,6 @@ class RegistryApp:
         self.housekeeping.stop()
         self.uploads.close()
         self.logs.close()
+        self.records.close()
         self.catalog.close()
         self.store.close()

@@ -47,6 +47,16 @@ class Limits:
     """Chunks that the recipe parts of one WriteChunks message name."""
     max_metric_points: int = 1_000
     """Points of one LogMetrics."""
+    max_full_record_bytes: int = 1 << 20
+    """The record of how a version was made, as JSON: it travels in one message."""
+    max_packages: int = 5_000
+    """Installed packages of an environment."""
+    max_attachment_bytes: int = 64 << 20
+    """One attachment of a record: a diff, a lock file, a source snapshot."""
+    max_attachments: int = 64
+    """Attachments of one record."""
+    max_note_bytes: int = 64 << 10
+    """Text of a note."""
     upload_lease_us: int = 3600 * 1_000_000
     """An upload lapses when not used for this long."""
     build_lease_us: int = 120 * 1_000_000

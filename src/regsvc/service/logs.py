@@ -8,15 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import zstandard
-from blake3 import blake3
 
 from regsvc.catalog import builds, chunks, logs
 from regsvc.catalog.builds import Build
-from regsvc.catalog.chunks import NewFile
 from regsvc.catalog.database import Catalog, Reader, Transaction
 from regsvc.catalog.logs import LogBatch
-from regsvc.content import codec
-from regsvc.content.chunking import Chunk, Cutter
 from regsvc.errors import (
     ChunkDamaged,
     InvalidArgument,
@@ -27,8 +23,8 @@ from regsvc.errors import (
     Superseded,
 )
 from regsvc.refs import BuildName
+from regsvc.service.blobs import BlobWriter
 from regsvc.service.checks import check_step_name, check_time
-from regsvc.service.drafts import Pieces
 from regsvc.service.limits import Limits
 from regsvc.service.loglines import LogLine, from_json_lines, to_json_line
 from regsvc.service.packing import Packer
@@ -175,50 +171,26 @@ class Logs:
 
     def _seal(self, build: Build) -> None:
         packer = Packer(self._store, self._catalog, self._seals, self._limits.seals_in_flight)
-        try:
-            self._seal_with(packer, build)
-        finally:
-            packer.discard()
+        with BlobWriter(self._catalog, packer) as blob:
+            self._seal_into(blob, build)
 
-    def _seal_with(self, packer: Packer, build: Build) -> None:
-        cutter, hasher, pieces = Cutter(), blake3(), Pieces()
+    def _seal_into(self, blob: BlobWriter, build: Build) -> None:
         offsets: list[tuple[int, int]] = []
-        seq, size = 0, 0
-
-        def store(cut: Sequence[Chunk]) -> None:
-            for chunk in cut:
-                raw = bytes(chunk.data)
-                digest = blake3(raw).digest()
-                packer.add([(digest, len(raw), codec.encode(raw, chunk.layout))])
-                pieces.append(digest, len(raw))
-
+        seq = 0
         while seq < build.log_seq:
             batches = self._catalog.read(lambda db: logs.batches(db, build.id, seq, PAGE_BYTES))  # noqa: B023
             for batch in batches:
                 assert batch.payload is not None
                 data = zstandard.ZstdDecompressor().decompress(batch.payload, max_output_size=batch.size)
-                offsets.append((batch.first_seq, size))
-                hasher.update(data)
-                store(cutter.feed(data))
-                seq, size = batch.last_seq, size + batch.size
-        store(cutter.finish())
-        packs = packer.flush()
+                offsets.append((batch.first_seq, blob.size))
+                blob.write(data)
+                seq = batch.last_seq
 
-        def note(tx: Transaction) -> None:
-            for pack in packs:
-                chunks.add_pack(tx, pack)
-            located = chunks.locate(tx, list({digest for digest, _ in pieces}))
-            places, offset = [], 0
-            for digest, length in pieces:
-                places.append((offset, located[digest].id))
-                offset += length
-            digest = hasher.digest()
-            file_id = chunks.add_files(tx, [NewFile(digest, pieces.size, places)])[digest]
+        def note(tx: Transaction, file_id: int) -> None:
             logs.move_to_blob(tx, build, offsets)
-            builds.seal_log(tx, build, file_id, hasher.digest())
+            builds.seal_log(tx, build, file_id, blob.digest)
 
-        self._catalog.write(note)
-        packer.indexed()
+        blob.commit(note)
 
 
 def _batches(lines: Sequence[LogLine]) -> Iterator[LogBatch]:

@@ -20,6 +20,7 @@ from regsvc.catalog.versions import NewVersion, Version
 from regsvc.content import manifest
 from regsvc.content.manifest import Entry
 from regsvc.content.recipe import ChunkRef, Recipe
+from regsvc.content.record import EMPTY, Record
 from regsvc.errors import (
     ChunksMissing,
     DigestMismatch,
@@ -40,6 +41,7 @@ from regsvc.service.limits import Limits
 from regsvc.service.packing import Packer
 from regsvc.service.reading import ChunkReader
 from regsvc.service.recent import RecentChunks
+from regsvc.service.recording import check_record, seal
 from regsvc.store import Kind, PackStore
 
 IDLE_FILES = 64
@@ -54,6 +56,7 @@ class Commit:
     aliases: Sequence[str] = ()
     digest: bytes | None = None
     """Version digest that the client computed."""
+    record: Record = EMPTY
 
 
 class Uploads:
@@ -204,6 +207,7 @@ class Uploads:
         except UploadClosed:
             pass
         check_metadata(commit.metadata, self._limits)
+        check_record(commit.record, self._limits)
         if len(commit.aliases) > self._limits.max_aliases_per_commit:
             raise ResourceExhausted(
                 f"more than {self._limits.max_aliases_per_commit} aliases",
@@ -312,6 +316,7 @@ class Uploads:
         version_id = versions.insert(
             tx, NewVersion(model_id, number, digest, files, size, upload.build_id, metadata)
         )
+        seal(tx, upload, version_id, digest, metadata, commit.record, self._limits)
         name = VersionRef(upload.model, number=number).wire
         events.record(tx, "version.created", name, digest=digest.hex(), size=size, files=len(files))
         for alias in dict.fromkeys(commit.aliases):

@@ -1,0 +1,51 @@
+"""Capture: what a version's record can tell by itself, of the code and the machine that made it.
+
+Nothing here raises: what cannot be read is said in the record's `gaps`, and the push goes on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from regsvc.client.capture.code import capture_code
+from regsvc.client.capture.environment import capture_environment
+from regsvc.content.record import EMPTY, Record
+
+CAPTURE_VARIABLE = "REGSVC_CAPTURE"
+"""`off` captures nothing; `code` or `environment` only that."""
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A record, and the attachments that it names."""
+
+    record: Record = EMPTY
+    attachments: Mapping[str, bytes] = field(default_factory=dict)
+    """Bytes by name."""
+
+
+NOTHING = Capture()
+
+
+def capture(folder: str | os.PathLike[str] = ".") -> Capture:
+    """Code and environment of this process: the git repository around `folder`, and the Python that runs.
+
+    Never raises; what could not be read is in `record.gaps`. Of environment variables only those that
+    `REGSVC_CAPTURE_VARIABLES` (patterns, separated by commas) allows are taken, and URLs lose their credentials.
+    `REGSVC_CAPTURE=off` captures nothing.
+    """
+    wanted = os.environ.get(CAPTURE_VARIABLE, "").strip().lower()
+    if wanted in {"off", "0", "no", "false"}:
+        return NOTHING
+    gaps: list[str] = []
+    attachments: dict[str, bytes] = {}
+    record = EMPTY
+    if wanted != "environment":
+        record = Record(code=capture_code(Path(folder), attachments, gaps))
+    if wanted != "code":
+        environment = capture_environment(Path(folder), attachments, gaps)
+        record = Record(code=record.code, environment=environment)
+    return Capture(Record(code=record.code, environment=record.environment, gaps=tuple(gaps)), attachments)
