@@ -16,6 +16,7 @@ def of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     folder = tmp_path_factory.getbasetemp() / f"own-{uuid.uuid4().hex}"
     monkeypatch.setenv("REGSVC_CACHE", str(folder / "cache"))
     monkeypatch.setenv("REGSVC_STATE", str(folder / "state"))
+    monkeypatch.setenv("REGSVC_CAPTURE", "off")  # what a test pushes should not depend on where the tests run
 
 
 @pytest.fixture

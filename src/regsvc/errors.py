@@ -122,6 +122,12 @@ class RecordInvalid(InvalidArgument):
     reason = "RECORD_INVALID"
 
 
+class SameTwice(InvalidArgument):
+    """Something is to be compared with itself."""
+
+    reason = "SAME_TWICE"
+
+
 class NotFound(RegsvcError):
     """The named resource does not exist."""
 

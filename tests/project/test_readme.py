@@ -23,6 +23,7 @@ def run(command: str | list[str], folder: Path, server: Server) -> str:
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "REGSVC_ENDPOINT": server.endpoint,
+        "REGSVC_CAPTURE": "",
     }
     done = subprocess.run(
         command,

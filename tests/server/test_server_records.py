@@ -97,9 +97,9 @@ def test_the_record_digest_is_of_the_canonical_text_of_everything_sealed(
 
     answer = get(records, version.name)
 
-    assert blake3(answer.sealed_text).hexdigest() == answer.digest == version.record_digest
+    assert blake3(answer.sealed_text.encode()).hexdigest() == answer.digest == version.record_digest
     sealed = json.loads(answer.sealed_text)
-    assert rfc8785.dumps(sealed) == answer.sealed_text
+    assert rfc8785.dumps(sealed).decode() == answer.sealed_text
     assert sealed["version_digest"] == version.digest
     assert sealed["params"] == {"n": {"int": str((1 << 60) + 1)}, "lr": {"double": 1e-7}}
     assert sealed["metrics"] == {"f1": 0.75}

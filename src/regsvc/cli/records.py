@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
@@ -77,13 +78,12 @@ def record(
     """Show how a version, or a build, was made: code, environment, image, signature, parents, labels, card."""
     server = None if "/builds/" in ref else refs.parse_reference(ref).server
     client = connect_from_context(ctx, server)
-    out = click.get_binary_stream("stdout")
     if attachment is not None:
-        out.write(client.attachment(ref, attachment))
+        sys.stdout.buffer.write(client.attachment(ref, attachment))
         return
     found = client.record(ref)
     if sealed:
-        out.write(found.sealed_text)
+        sys.stdout.buffer.write(found.sealed_text)
     elif only_card:
         click.echo(found.record.card, nl=not found.record.card.endswith("\n"))
     elif as_json:

@@ -9,7 +9,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from regsvc import refs
-from regsvc.client import builds, catalog, events, logs, provenance, pull, push, records, remote_file
+from regsvc.client import (
+    builds,
+    catalog,
+    comparing,
+    events,
+    logs,
+    provenance,
+    pull,
+    push,
+    records,
+    remote_file,
+)
 from regsvc.client.build_records import Build, BuildUpdate, Event, LogLine
 from regsvc.client.cache import Cache
 from regsvc.client.capture import NOTHING
@@ -19,6 +30,7 @@ from regsvc.client.progress import Report
 from regsvc.client.remote_file import RemoteFile
 from regsvc.client.selection import Selection
 from regsvc.client.session import BuildSession
+from regsvc.content.comparison import Comparison
 from regsvc.content.record import Record, merged
 from regsvc.errors import NameInvalid
 
@@ -182,6 +194,20 @@ class Client:
         """How a version, or a build (`team/fraud/builds/7`), was made. Raises `NotFound`."""
         connection, owner = self._owner(ref)
         return provenance.get_record(connection, owner)
+
+    def compare(self, *references: str, include_same: bool = False, tensors: bool = True) -> Comparison:
+        """What differs between 2 to 16 versions or builds (`team/fraud/builds/7`); the first is the base.
+
+        Only rows that differ, unless `include_same`. Without `tensors` no bytes are read. Raises `NotFound`,
+        `InvalidArgument` (too few, too many, the same one twice).
+        """
+        owners = [self._owner(ref) for ref in references]
+        connection = owners[0][0] if owners else self._connection(None)
+        if any(other is not connection for other, _ in owners):
+            raise NameInvalid("versions of different servers cannot be compared", name=references[0])
+        return comparing.compare(
+            connection, [owner for _, owner in owners], include_same=include_same, tensors=tensors
+        )
 
     def attachment(self, ref: str, name: str) -> bytes:
         """One attachment of a record, at most 64 MiB, checked against its digest. Raises `NotFound`."""

@@ -20,6 +20,7 @@ from regsvc.v1 import (
     build_pb2_grpc,
     capabilities_pb2,
     capabilities_pb2_grpc,
+    compare_pb2_grpc,
     event_pb2_grpc,
     record_pb2_grpc,
     registry_pb2_grpc,
@@ -71,6 +72,7 @@ class Connection:
         self.artifacts = artifact_pb2_grpc.ArtifactServiceStub(self._channel)
         self.builds = build_pb2_grpc.BuildServiceStub(self._channel)
         self.registry = registry_pb2_grpc.RegistryServiceStub(self._channel)
+        self.compare = compare_pb2_grpc.CompareServiceStub(self._channel)
         self.records = record_pb2_grpc.RecordServiceStub(self._channel)
         self.events = event_pb2_grpc.EventServiceStub(self._channel)
         self.capabilities_stub = capabilities_pb2_grpc.CapabilitiesServiceStub(self._channel)

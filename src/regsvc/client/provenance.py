@@ -10,13 +10,14 @@ from typing import Any
 
 from blake3 import blake3
 
-from regsvc import refs, wire
+from regsvc import refs
 from regsvc.client.connection import Connection, translate
 from regsvc.client.records import time_from
 from regsvc.client.resume import resumed
 from regsvc.content.record import Attachment, Image, Parent, Record, Relation, digest_of
 from regsvc.errors import DigestMismatch, InvalidArgument, RegsvcError
 from regsvc.v1 import record_pb2
+from regsvc.wire import record as wire
 
 _PAGE = 200
 _MESSAGE = 1 << 20
@@ -80,12 +81,13 @@ def get_record(connection: Connection, owner: refs.VersionRef | refs.BuildName) 
     """The record of a version or build; a sealed one is checked against its digest. Raises `NotFound`."""
     request = record_pb2.GetRecordRequest(name=owner.wire)
     answer = connection.call(connection.records.GetRecord, request)
-    if answer.digest and digest_of(answer.sealed_text).hex() != answer.digest:
+    text = answer.sealed_text.encode()
+    if answer.digest and digest_of(text).hex() != answer.digest:
         raise DigestMismatch(f"the record of {owner} does not have its digest", digest=answer.digest)
     return SealedRecord(
         wire.record_from(answer.record),
         tuple(map(wire.attachment_from, answer.record.attachments)),
-        answer.sealed_text,
+        text,
         answer.digest or None,
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from regsvc import errors, refs, wire
+from regsvc import errors, refs
 from regsvc.client import records
 from regsvc.client.connection import Connection, translate
 from regsvc.client.external import external_spans
@@ -28,6 +28,7 @@ from regsvc.client.unchanged import unchanged
 from regsvc.content import manifest
 from regsvc.content.record import EMPTY, Record
 from regsvc.v1 import artifact_pb2
+from regsvc.wire import record as wire
 
 COMMIT_TIMEOUT = 3600.0
 """Seconds for one commit: the server may have to hash files whose chunks it already had."""

@@ -7,18 +7,9 @@ from collections.abc import Iterator, Sequence
 from regsvc import errors
 from regsvc.client.chunk_source import ChunkSource, Place
 from regsvc.client.file_chunks import FileChunks
-from regsvc.content.gguf import HeaderTruncated, looks_like_gguf, parse_gguf
-from regsvc.content.tensors import (
-    MAX_HEADER,
-    HeaderError,
-    TensorSpan,
-    header_end,
-    looks_like_safetensors,
-    parse_safetensors,
-)
-
-EXTENSIONS = (".safetensors", ".gguf")
-"""Of the files that are taken for tensor files: to look into all others would cost a read each."""
+from regsvc.content.gguf import looks_like_gguf
+from regsvc.content.headers import listed_tensors
+from regsvc.content.tensors import HeaderError, TensorSpan, looks_like_safetensors
 
 _REASON = 300
 """Longest reason that is repeated in an error, in characters: it may quote a name of any length."""
@@ -61,15 +52,7 @@ def _read_longer(source: ChunkSource, file: FileChunks, need: int) -> list[Tenso
 def _parse(file: FileChunks, head: bytes) -> list[TensorSpan] | int:
     """The tensors of a file, or how many bytes from its start to read next; these are more than `head` has."""
     try:
-        if looks_like_gguf(head):
-            return parse_gguf(head, file.size)
-        if len(head) < min(9, file.size):
-            return 9
-        end = header_end(head, file.size)
-        return parse_safetensors(head[:end], file.size) if end <= len(head) else end
-    except HeaderTruncated as truncated:
-        # It tells a lower bound, and a vocabulary may have any length behind it.
-        return max(truncated.need, min(4 * len(head), file.size, MAX_HEADER))
+        return listed_tensors(head, file.size)
     except HeaderError as error:
         known = looks_like_gguf(head) or looks_like_safetensors(head)
         raise _refused(file, str(error) if known else "it is neither safetensors nor GGUF") from None

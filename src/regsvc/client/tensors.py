@@ -14,7 +14,8 @@ from regsvc.client.chunk_source import ChunkSource, Place
 from regsvc.client.connection import Connection
 from regsvc.client.file_chunks import FileChunks, list_chunks, list_paths
 from regsvc.client.tensor_arrays import Array, Box, Shard, Tensor, as_array, box_of, empty, shown
-from regsvc.client.tensor_headers import EXTENSIONS, read_headers
+from regsvc.client.tensor_headers import read_headers
+from regsvc.content.headers import EXTENSIONS
 
 MAX_TENSORS = 1 << 19
 """Most tensors in one listing; the largest models have some hundred thousand."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 
-from regsvc import refs, wire
+from regsvc import refs
 from regsvc.bulk import Bulk
 from regsvc.errors import DigestMismatch, FrameInvalid, InvalidArgument, ResourceExhausted
 from regsvc.server import convert
@@ -21,6 +21,7 @@ from regsvc.service.reading import BATCH_BYTES, FileRange, ManifestPart, StoredF
 from regsvc.service.uploads import Commit
 from regsvc.v1 import artifact_pb2 as pb
 from regsvc.v1 import artifact_pb2_grpc
+from regsvc.wire import record as wire
 
 UPLOAD_FILES = 10_000
 """Files in one GetUploadResponse."""

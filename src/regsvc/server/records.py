@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from regsvc import refs, wire
+from regsvc import refs
 from regsvc.catalog.notes import Note
 from regsvc.content.record import Attachment
 from regsvc.errors import InvalidArgument
@@ -16,6 +16,7 @@ from regsvc.service.app import RegistryApp
 from regsvc.service.recording import AttachmentWriter, Owner
 from regsvc.v1 import record_pb2 as pb
 from regsvc.v1 import record_pb2_grpc
+from regsvc.wire import record as wire
 
 
 class RecordServicer(record_pb2_grpc.RecordServiceServicer):
@@ -31,7 +32,7 @@ class RecordServicer(record_pb2_grpc.RecordServiceServicer):
         view = await self._run(self._records.get, _owner(request.name))
         return pb.GetRecordResponse(
             record=wire.record_to(view.record, list(view.attachments)),
-            sealed_text=view.sealed_text,
+            sealed_text=view.sealed_text.decode(),
             digest="" if view.digest is None else view.digest.hex(),
         )
 

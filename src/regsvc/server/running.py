@@ -17,6 +17,7 @@ from regsvc.server.admission import Admission
 from regsvc.server.artifacts import ArtifactServicer
 from regsvc.server.builds import BuildServicer
 from regsvc.server.capabilities import CapabilitiesServicer
+from regsvc.server.compare import CompareServicer
 from regsvc.server.config import ServerConfig
 from regsvc.server.events import EventServicer
 from regsvc.server.framing import BulkFraming
@@ -34,6 +35,8 @@ from regsvc.v1 import (
     build_pb2_grpc,
     capabilities_pb2,
     capabilities_pb2_grpc,
+    compare_pb2,
+    compare_pb2_grpc,
     event_pb2,
     event_pb2_grpc,
     record_pb2,
@@ -50,6 +53,7 @@ SERVICES = tuple(
         (artifact_pb2, "ArtifactService"),
         (build_pb2, "BuildService"),
         (capabilities_pb2, "CapabilitiesService"),
+        (compare_pb2, "CompareService"),
         (event_pb2, "EventService"),
         (record_pb2, "RecordService"),
         (registry_pb2, "RegistryService"),
@@ -109,6 +113,7 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
         BuildServicer(app, control, tails, hub, config.heartbeat), server
     )
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(app, control, reads), server)
+    compare_pb2_grpc.add_CompareServiceServicer_to_server(CompareServicer(app, bulk), server)
     record_pb2_grpc.add_RecordServiceServicer_to_server(RecordServicer(app, bulk, control, uploads), server)
     event_pb2_grpc.add_EventServiceServicer_to_server(
         EventServicer(app, tails, hub, config.heartbeat), server

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from regsvc.catalog.database import Catalog, page_secret, store_id
 from regsvc.service.builds import Builds
+from regsvc.service.comparing import Comparer
 from regsvc.service.events import Events
 from regsvc.service.housekeeping import Housekeeping
 from regsvc.service.limits import Limits
@@ -53,6 +54,7 @@ class RegistryApp:
         self.builds = Builds(self.catalog, pager, self.limits)
         self.logs = Logs(self.catalog, self.store, self.files, self.limits)
         self.records = Records(self.catalog, self.store, self.files, pager, self.limits)
+        self.comparer = Comparer(self.catalog, self.files)
         self.events = Events(self.catalog)
         self.housekeeping = Housekeeping(self.catalog, self.builds, self.logs, self.uploads, self.limits)
         self.housekeeping.start()

@@ -184,9 +184,9 @@ class GetRecordResponse(_message.Message):
     SEALED_TEXT_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     record: Record
-    sealed_text: bytes
+    sealed_text: str
     digest: str
-    def __init__(self, record: _Optional[_Union[Record, _Mapping]] = ..., sealed_text: _Optional[bytes] = ..., digest: _Optional[str] = ...) -> None: ...
+    def __init__(self, record: _Optional[_Union[Record, _Mapping]] = ..., sealed_text: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class LogRecordRequest(_message.Message):
     __slots__ = ("build", "record")

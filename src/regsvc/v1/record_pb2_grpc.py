@@ -38,7 +38,7 @@ class RecordServiceStub:
 
     # The record digest
 
-    Version.record_digest is BLAKE3 of GetRecordResponse.sealed_text, which is canonical JSON (RFC 8785) of everything that
+    Version.record_digest is BLAKE3 of GetRecordResponse.sealed_text in UTF-8, which is canonical JSON (RFC 8785) of everything that
     was sealed, the version digest included. So a record can be checked without trusting the server, and two versions
     with one record digest were made alike.
 
@@ -99,7 +99,7 @@ class RecordServiceServicer:
 
     # The record digest
 
-    Version.record_digest is BLAKE3 of GetRecordResponse.sealed_text, which is canonical JSON (RFC 8785) of everything that
+    Version.record_digest is BLAKE3 of GetRecordResponse.sealed_text in UTF-8, which is canonical JSON (RFC 8785) of everything that
     was sealed, the version digest included. So a record can be checked without trusting the server, and two versions
     with one record digest were made alike.
 
@@ -213,7 +213,7 @@ class RecordService:
 
     # The record digest
 
-    Version.record_digest is BLAKE3 of GetRecordResponse.sealed_text, which is canonical JSON (RFC 8785) of everything that
+    Version.record_digest is BLAKE3 of GetRecordResponse.sealed_text in UTF-8, which is canonical JSON (RFC 8785) of everything that
     was sealed, the version digest included. So a record can be checked without trusting the server, and two versions
     with one record digest were made alike.
 

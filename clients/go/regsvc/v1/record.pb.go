@@ -87,8 +87,9 @@ type Record struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Code        *Code                  `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
 	Environment *Environment           `protobuf:"bytes,2,opt,name=environment,proto3" json:"environment,omitempty"`
-	Image       *ContainerImage        `protobuf:"bytes,3,opt,name=image,proto3" json:"image,omitempty"`
-	Signature   *Signature             `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"`
+	// The container image that it was made in.
+	Image     *ContainerImage `protobuf:"bytes,3,opt,name=image,proto3" json:"image,omitempty"`
+	Signature *Signature      `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"`
 	// The model card, Markdown. At most 256 KiB.
 	Card string `protobuf:"bytes,5,opt,name=card,proto3" json:"card,omitempty"`
 	// Words to find it by, each once: 1 to 100 bytes without control characters. At most 100.
@@ -315,8 +316,10 @@ type Environment struct {
 	// Model of the processor.
 	Cpu string `protobuf:"bytes,3,opt,name=cpu,proto3" json:"cpu,omitempty"`
 	// Logical processors.
-	Cores        uint32         `protobuf:"varint,4,opt,name=cores,proto3" json:"cores,omitempty"`
-	MemoryBytes  uint64         `protobuf:"varint,5,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	Cores uint32 `protobuf:"varint,4,opt,name=cores,proto3" json:"cores,omitempty"`
+	// Of the machine.
+	MemoryBytes uint64 `protobuf:"varint,5,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// GPUs and the like.
 	Accelerators []*Accelerator `protobuf:"bytes,6,rep,name=accelerators,proto3" json:"accelerators,omitempty"`
 	// Installed packages by normalised name (PEP 503), each once. At most 5,000.
 	Packages []*Package `protobuf:"bytes,7,rep,name=packages,proto3" json:"packages,omitempty"`
@@ -423,9 +426,11 @@ func (x *Environment) GetLockFile() string {
 
 // Accelerator is a GPU or the like.
 type Accelerator struct {
-	state       protoimpl.MessageState `protogen:"open.v1"`
-	Name        string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	MemoryBytes uint64                 `protobuf:"varint,2,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As its driver calls it: "NVIDIA H100 80GB HBM3".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its own.
+	MemoryBytes uint64 `protobuf:"varint,2,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	// Version of its driver.
 	Driver        string `protobuf:"bytes,3,opt,name=driver,proto3" json:"driver,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -485,9 +490,11 @@ func (x *Accelerator) GetDriver() string {
 
 // Package is one installed package.
 type Package struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Version       string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As PEP 503 normalises it.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// As it calls itself: "2.5.1+cu124".
+	Version       string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -593,9 +600,11 @@ func (x *ContainerImage) GetDigest() string {
 
 // Signature says what the model takes and gives.
 type Signature struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Inputs  []*TensorSpec          `protobuf:"bytes,1,rep,name=inputs,proto3" json:"inputs,omitempty"`
-	Outputs []*TensorSpec          `protobuf:"bytes,2,rep,name=outputs,proto3" json:"outputs,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it takes.
+	Inputs []*TensorSpec `protobuf:"bytes,1,rep,name=inputs,proto3" json:"inputs,omitempty"`
+	// What it gives.
+	Outputs []*TensorSpec `protobuf:"bytes,2,rep,name=outputs,proto3" json:"outputs,omitempty"`
 	// The same, or more, as a JSON schema; any JSON object. At most 256 KiB.
 	JsonSchema    string `protobuf:"bytes,3,opt,name=json_schema,json=jsonSchema,proto3" json:"json_schema,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -656,7 +665,8 @@ func (x *Signature) GetJsonSchema() string {
 // TensorSpec is one input or output.
 type TensorSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// As the model calls it.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// "float32", "int64", "string" ...
 	Dtype string `protobuf:"bytes,2,opt,name=dtype,proto3" json:"dtype,omitempty"`
 	// -1 is any size. At most 32 dimensions.
@@ -718,8 +728,9 @@ func (x *TensorSpec) GetShape() []int64 {
 
 // Parent is a model that a version was made from.
 type Parent struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Relation ParentRelation         `protobuf:"varint,1,opt,name=relation,proto3,enum=regsvc.v1.ParentRelation" json:"relation,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was done to it.
+	Relation ParentRelation `protobuf:"varint,1,opt,name=relation,proto3,enum=regsvc.v1.ParentRelation" json:"relation,omitempty"`
 	// A version of this registry, by number, alias or digest; the server keeps the number. Or empty.
 	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	// What it is called elsewhere, when it is not in this registry: "hf:org/model@revision".
@@ -958,8 +969,8 @@ type GetRecordResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Record *Record                `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
 	// Of a version: the canonical JSON that was sealed. Empty for a build, and for a version that was made before records were.
-	SealedText []byte `protobuf:"bytes,2,opt,name=sealed_text,json=sealedText,proto3" json:"sealed_text,omitempty"`
-	// BLAKE3 of sealed_text, 64 hex digits; or empty.
+	SealedText string `protobuf:"bytes,2,opt,name=sealed_text,json=sealedText,proto3" json:"sealed_text,omitempty"`
+	// BLAKE3 of sealed_text in UTF-8, 64 hex digits; or empty.
 	Digest        string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1002,11 +1013,11 @@ func (x *GetRecordResponse) GetRecord() *Record {
 	return nil
 }
 
-func (x *GetRecordResponse) GetSealedText() []byte {
+func (x *GetRecordResponse) GetSealedText() string {
 	if x != nil {
 		return x.SealedText
 	}
-	return nil
+	return ""
 }
 
 func (x *GetRecordResponse) GetDigest() string {
@@ -1117,7 +1128,7 @@ type WriteAttachmentRequest struct {
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// BLAKE3 of all bytes, 64 hex digits; optional, in the first message, checked when given.
 	Digest string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
-	// At most Capabilities.max_message_data_bytes.
+	// The next bytes; at most Capabilities.max_message_data_bytes.
 	Data          []byte `protobuf:"bytes,15,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1644,7 +1655,7 @@ const file_regsvc_v1_record_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"w\n" +
 	"\x11GetRecordResponse\x12)\n" +
 	"\x06record\x18\x01 \x01(\v2\x11.regsvc.v1.RecordR\x06record\x12\x1f\n" +
-	"\vsealed_text\x18\x02 \x01(\fR\n" +
+	"\vsealed_text\x18\x02 \x01(\tR\n" +
 	"sealedText\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\"S\n" +
 	"\x10LogRecordRequest\x12\x14\n" +

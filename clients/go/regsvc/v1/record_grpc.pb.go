@@ -43,7 +43,7 @@ const (
 //
 // # The record digest
 //
-// Version.record_digest is BLAKE3 of GetRecordResponse.sealed_text, which is canonical JSON (RFC 8785) of everything that
+// Version.record_digest is BLAKE3 of GetRecordResponse.sealed_text in UTF-8, which is canonical JSON (RFC 8785) of everything that
 // was sealed, the version digest included. So a record can be checked without trusting the server, and two versions
 // with one record digest were made alike.
 //
@@ -170,7 +170,7 @@ func (c *recordServiceClient) ListNotes(ctx context.Context, in *ListNotesReques
 //
 // # The record digest
 //
-// Version.record_digest is BLAKE3 of GetRecordResponse.sealed_text, which is canonical JSON (RFC 8785) of everything that
+// Version.record_digest is BLAKE3 of GetRecordResponse.sealed_text in UTF-8, which is canonical JSON (RFC 8785) of everything that
 // was sealed, the version digest included. So a record can be checked without trusting the server, and two versions
 // with one record digest were made alike.
 //

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file regsvc/v1/record.proto.
  */
 export const file_regsvc_v1_record: GenFile = /*@__PURE__*/
-  fileDesc("ChZyZWdzdmMvdjEvcmVjb3JkLnByb3RvEglyZWdzdmMudjEixgIKBlJlY29yZBIdCgRjb2RlGAEgASgLMg8ucmVnc3ZjLnYxLkNvZGUSKwoLZW52aXJvbm1lbnQYAiABKAsyFi5yZWdzdmMudjEuRW52aXJvbm1lbnQSKAoFaW1hZ2UYAyABKAsyGS5yZWdzdmMudjEuQ29udGFpbmVySW1hZ2USJwoJc2lnbmF0dXJlGAQgASgLMhQucmVnc3ZjLnYxLlNpZ25hdHVyZRIMCgRjYXJkGAUgASgJEg4KBmxhYmVscxgGIAMoCRIiCgdwYXJlbnRzGAcgAygLMhEucmVnc3ZjLnYxLlBhcmVudBIRCglmcmFtZXdvcmsYCCABKAkSDgoGZm9ybWF0GAkgASgJEgwKBGdhcHMYCiADKAkSKgoLYXR0YWNobWVudHMYCyADKAsyFS5yZWdzdmMudjEuQXR0YWNobWVudCJlCgRDb2RlEg4KBnJlbW90ZRgBIAEoCRIOCgZjb21taXQYAiABKAkSDgoGYnJhbmNoGAMgASgJEg0KBWRpcnR5GAQgASgIEgwKBGRpZmYYBSABKAkSEAoIc25hcHNob3QYBiABKAkitAIKC0Vudmlyb25tZW50Eg4KBnB5dGhvbhgBIAEoCRIQCghwbGF0Zm9ybRgCIAEoCRILCgNjcHUYAyABKAkSDQoFY29yZXMYBCABKA0SFAoMbWVtb3J5X2J5dGVzGAUgASgEEiwKDGFjY2VsZXJhdG9ycxgGIAMoCzIWLnJlZ3N2Yy52MS5BY2NlbGVyYXRvchIkCghwYWNrYWdlcxgHIAMoCzISLnJlZ3N2Yy52MS5QYWNrYWdlEjgKCXZhcmlhYmxlcxgIIAMoCzIlLnJlZ3N2Yy52MS5FbnZpcm9ubWVudC5WYXJpYWJsZXNFbnRyeRIRCglsb2NrX2ZpbGUYCSABKAkaMAoOVmFyaWFibGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJBCgtBY2NlbGVyYXRvchIMCgRuYW1lGAEgASgJEhQKDG1lbW9yeV9ieXRlcxgCIAEoBBIOCgZkcml2ZXIYAyABKAkiKAoHUGFja2FnZRIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkiMwoOQ29udGFpbmVySW1hZ2USEQoJcmVmZXJlbmNlGAEgASgJEg4KBmRpZ2VzdBgCIAEoCSJvCglTaWduYXR1cmUSJQoGaW5wdXRzGAEgAygLMhUucmVnc3ZjLnYxLlRlbnNvclNwZWMSJgoHb3V0cHV0cxgCIAMoCzIVLnJlZ3N2Yy52MS5UZW5zb3JTcGVjEhMKC2pzb25fc2NoZW1hGAMgASgJIjgKClRlbnNvclNwZWMSDAoEbmFtZRgBIAEoCRINCgVkdHlwZRgCIAEoCRINCgVzaGFwZRgDIAMoEiJTCgZQYXJlbnQSKwoIcmVsYXRpb24YASABKA4yGS5yZWdzdmMudjEuUGFyZW50UmVsYXRpb24SDwoHdmVyc2lvbhgCIAEoCRILCgN1cmkYAyABKAkiOAoKQXR0YWNobWVudBIMCgRuYW1lGAEgASgJEgwKBHNpemUYAiABKAQSDgoGZGlnZXN0GAMgASgJIk4KBE5vdGUSDgoGYXV0aG9yGAEgASgJEgwKBHRleHQYAiABKAkSKAoEdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiIAoQR2V0UmVjb3JkUmVxdWVzdBIMCgRuYW1lGAEgASgJIlsKEUdldFJlY29yZFJlc3BvbnNlEiEKBnJlY29yZBgBIAEoCzIRLnJlZ3N2Yy52MS5SZWNvcmQSEwoLc2VhbGVkX3RleHQYAiABKAwSDgoGZGlnZXN0GAMgASgJIkQKEExvZ1JlY29yZFJlcXVlc3QSDQoFYnVpbGQYASABKAkSIQoGcmVjb3JkGAIgASgLMhEucmVnc3ZjLnYxLlJlY29yZCITChFMb2dSZWNvcmRSZXNwb25zZSJTChZXcml0ZUF0dGFjaG1lbnRSZXF1ZXN0Eg0KBW93bmVyGAEgASgJEgwKBG5hbWUYAiABKAkSDgoGZGlnZXN0GAMgASgJEgwKBGRhdGEYDyABKAwiRAoXV3JpdGVBdHRhY2htZW50UmVzcG9uc2USKQoKYXR0YWNobWVudBgBIAEoCzIVLnJlZ3N2Yy52MS5BdHRhY2htZW50IjQKFVJlYWRBdHRhY2htZW50UmVxdWVzdBINCgVvd25lchgBIAEoCRIMCgRuYW1lGAIgASgJIlEKFlJlYWRBdHRhY2htZW50UmVzcG9uc2USKQoKYXR0YWNobWVudBgBIAEoCzIVLnJlZ3N2Yy52MS5BdHRhY2htZW50EgwKBGRhdGEYDyABKAwiUwoOQWRkTm90ZVJlcXVlc3QSDwoHdmVyc2lvbhgBIAEoCRIOCgZhdXRob3IYAiABKAkSDAoEdGV4dBgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIjAKD0FkZE5vdGVSZXNwb25zZRIdCgRub3RlGAEgASgLMg8ucmVnc3ZjLnYxLk5vdGUiSgoQTGlzdE5vdGVzUmVxdWVzdBIPCgd2ZXJzaW9uGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIkwKEUxpc3ROb3Rlc1Jlc3BvbnNlEh4KBW5vdGVzGAEgAygLMg8ucmVnc3ZjLnYxLk5vdGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKsoBCg5QYXJlbnRSZWxhdGlvbhIfChtQQVJFTlRfUkVMQVRJT05fVU5TUEVDSUZJRUQQABIeChpQQVJFTlRfUkVMQVRJT05fRklORV9UVU5FRBABEh0KGVBBUkVOVF9SRUxBVElPTl9RVUFOVElTRUQQAhIaChZQQVJFTlRfUkVMQVRJT05fTUVSR0VEEAMSHQoZUEFSRU5UX1JFTEFUSU9OX0RJU1RJTExFRBAEEh0KGVBBUkVOVF9SRUxBVElPTl9DT05WRVJURUQQBTLtAwoNUmVjb3JkU2VydmljZRJLCglHZXRSZWNvcmQSGy5yZWdzdmMudjEuR2V0UmVjb3JkUmVxdWVzdBocLnJlZ3N2Yy52MS5HZXRSZWNvcmRSZXNwb25zZSIDkAIBEkYKCUxvZ1JlY29yZBIbLnJlZ3N2Yy52MS5Mb2dSZWNvcmRSZXF1ZXN0GhwucmVnc3ZjLnYxLkxvZ1JlY29yZFJlc3BvbnNlEloKD1dyaXRlQXR0YWNobWVudBIhLnJlZ3N2Yy52MS5Xcml0ZUF0dGFjaG1lbnRSZXF1ZXN0GiIucmVnc3ZjLnYxLldyaXRlQXR0YWNobWVudFJlc3BvbnNlKAESXAoOUmVhZEF0dGFjaG1lbnQSIC5yZWdzdmMudjEuUmVhZEF0dGFjaG1lbnRSZXF1ZXN0GiEucmVnc3ZjLnYxLlJlYWRBdHRhY2htZW50UmVzcG9uc2UiA5ACATABEkAKB0FkZE5vdGUSGS5yZWdzdmMudjEuQWRkTm90ZVJlcXVlc3QaGi5yZWdzdmMudjEuQWRkTm90ZVJlc3BvbnNlEksKCUxpc3ROb3RlcxIbLnJlZ3N2Yy52MS5MaXN0Tm90ZXNSZXF1ZXN0GhwucmVnc3ZjLnYxLkxpc3ROb3Rlc1Jlc3BvbnNlIgOQAgFCIlogcmVnc3ZjLmRldi9nby9yZWdzdmMvdjE7cmVnc3ZjdjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChZyZWdzdmMvdjEvcmVjb3JkLnByb3RvEglyZWdzdmMudjEixgIKBlJlY29yZBIdCgRjb2RlGAEgASgLMg8ucmVnc3ZjLnYxLkNvZGUSKwoLZW52aXJvbm1lbnQYAiABKAsyFi5yZWdzdmMudjEuRW52aXJvbm1lbnQSKAoFaW1hZ2UYAyABKAsyGS5yZWdzdmMudjEuQ29udGFpbmVySW1hZ2USJwoJc2lnbmF0dXJlGAQgASgLMhQucmVnc3ZjLnYxLlNpZ25hdHVyZRIMCgRjYXJkGAUgASgJEg4KBmxhYmVscxgGIAMoCRIiCgdwYXJlbnRzGAcgAygLMhEucmVnc3ZjLnYxLlBhcmVudBIRCglmcmFtZXdvcmsYCCABKAkSDgoGZm9ybWF0GAkgASgJEgwKBGdhcHMYCiADKAkSKgoLYXR0YWNobWVudHMYCyADKAsyFS5yZWdzdmMudjEuQXR0YWNobWVudCJlCgRDb2RlEg4KBnJlbW90ZRgBIAEoCRIOCgZjb21taXQYAiABKAkSDgoGYnJhbmNoGAMgASgJEg0KBWRpcnR5GAQgASgIEgwKBGRpZmYYBSABKAkSEAoIc25hcHNob3QYBiABKAkitAIKC0Vudmlyb25tZW50Eg4KBnB5dGhvbhgBIAEoCRIQCghwbGF0Zm9ybRgCIAEoCRILCgNjcHUYAyABKAkSDQoFY29yZXMYBCABKA0SFAoMbWVtb3J5X2J5dGVzGAUgASgEEiwKDGFjY2VsZXJhdG9ycxgGIAMoCzIWLnJlZ3N2Yy52MS5BY2NlbGVyYXRvchIkCghwYWNrYWdlcxgHIAMoCzISLnJlZ3N2Yy52MS5QYWNrYWdlEjgKCXZhcmlhYmxlcxgIIAMoCzIlLnJlZ3N2Yy52MS5FbnZpcm9ubWVudC5WYXJpYWJsZXNFbnRyeRIRCglsb2NrX2ZpbGUYCSABKAkaMAoOVmFyaWFibGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJBCgtBY2NlbGVyYXRvchIMCgRuYW1lGAEgASgJEhQKDG1lbW9yeV9ieXRlcxgCIAEoBBIOCgZkcml2ZXIYAyABKAkiKAoHUGFja2FnZRIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkiMwoOQ29udGFpbmVySW1hZ2USEQoJcmVmZXJlbmNlGAEgASgJEg4KBmRpZ2VzdBgCIAEoCSJvCglTaWduYXR1cmUSJQoGaW5wdXRzGAEgAygLMhUucmVnc3ZjLnYxLlRlbnNvclNwZWMSJgoHb3V0cHV0cxgCIAMoCzIVLnJlZ3N2Yy52MS5UZW5zb3JTcGVjEhMKC2pzb25fc2NoZW1hGAMgASgJIjgKClRlbnNvclNwZWMSDAoEbmFtZRgBIAEoCRINCgVkdHlwZRgCIAEoCRINCgVzaGFwZRgDIAMoEiJTCgZQYXJlbnQSKwoIcmVsYXRpb24YASABKA4yGS5yZWdzdmMudjEuUGFyZW50UmVsYXRpb24SDwoHdmVyc2lvbhgCIAEoCRILCgN1cmkYAyABKAkiOAoKQXR0YWNobWVudBIMCgRuYW1lGAEgASgJEgwKBHNpemUYAiABKAQSDgoGZGlnZXN0GAMgASgJIk4KBE5vdGUSDgoGYXV0aG9yGAEgASgJEgwKBHRleHQYAiABKAkSKAoEdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiIAoQR2V0UmVjb3JkUmVxdWVzdBIMCgRuYW1lGAEgASgJIlsKEUdldFJlY29yZFJlc3BvbnNlEiEKBnJlY29yZBgBIAEoCzIRLnJlZ3N2Yy52MS5SZWNvcmQSEwoLc2VhbGVkX3RleHQYAiABKAkSDgoGZGlnZXN0GAMgASgJIkQKEExvZ1JlY29yZFJlcXVlc3QSDQoFYnVpbGQYASABKAkSIQoGcmVjb3JkGAIgASgLMhEucmVnc3ZjLnYxLlJlY29yZCITChFMb2dSZWNvcmRSZXNwb25zZSJTChZXcml0ZUF0dGFjaG1lbnRSZXF1ZXN0Eg0KBW93bmVyGAEgASgJEgwKBG5hbWUYAiABKAkSDgoGZGlnZXN0GAMgASgJEgwKBGRhdGEYDyABKAwiRAoXV3JpdGVBdHRhY2htZW50UmVzcG9uc2USKQoKYXR0YWNobWVudBgBIAEoCzIVLnJlZ3N2Yy52MS5BdHRhY2htZW50IjQKFVJlYWRBdHRhY2htZW50UmVxdWVzdBINCgVvd25lchgBIAEoCRIMCgRuYW1lGAIgASgJIlEKFlJlYWRBdHRhY2htZW50UmVzcG9uc2USKQoKYXR0YWNobWVudBgBIAEoCzIVLnJlZ3N2Yy52MS5BdHRhY2htZW50EgwKBGRhdGEYDyABKAwiUwoOQWRkTm90ZVJlcXVlc3QSDwoHdmVyc2lvbhgBIAEoCRIOCgZhdXRob3IYAiABKAkSDAoEdGV4dBgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIjAKD0FkZE5vdGVSZXNwb25zZRIdCgRub3RlGAEgASgLMg8ucmVnc3ZjLnYxLk5vdGUiSgoQTGlzdE5vdGVzUmVxdWVzdBIPCgd2ZXJzaW9uGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIkwKEUxpc3ROb3Rlc1Jlc3BvbnNlEh4KBW5vdGVzGAEgAygLMg8ucmVnc3ZjLnYxLk5vdGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKsoBCg5QYXJlbnRSZWxhdGlvbhIfChtQQVJFTlRfUkVMQVRJT05fVU5TUEVDSUZJRUQQABIeChpQQVJFTlRfUkVMQVRJT05fRklORV9UVU5FRBABEh0KGVBBUkVOVF9SRUxBVElPTl9RVUFOVElTRUQQAhIaChZQQVJFTlRfUkVMQVRJT05fTUVSR0VEEAMSHQoZUEFSRU5UX1JFTEFUSU9OX0RJU1RJTExFRBAEEh0KGVBBUkVOVF9SRUxBVElPTl9DT05WRVJURUQQBTLtAwoNUmVjb3JkU2VydmljZRJLCglHZXRSZWNvcmQSGy5yZWdzdmMudjEuR2V0UmVjb3JkUmVxdWVzdBocLnJlZ3N2Yy52MS5HZXRSZWNvcmRSZXNwb25zZSIDkAIBEkYKCUxvZ1JlY29yZBIbLnJlZ3N2Yy52MS5Mb2dSZWNvcmRSZXF1ZXN0GhwucmVnc3ZjLnYxLkxvZ1JlY29yZFJlc3BvbnNlEloKD1dyaXRlQXR0YWNobWVudBIhLnJlZ3N2Yy52MS5Xcml0ZUF0dGFjaG1lbnRSZXF1ZXN0GiIucmVnc3ZjLnYxLldyaXRlQXR0YWNobWVudFJlc3BvbnNlKAESXAoOUmVhZEF0dGFjaG1lbnQSIC5yZWdzdmMudjEuUmVhZEF0dGFjaG1lbnRSZXF1ZXN0GiEucmVnc3ZjLnYxLlJlYWRBdHRhY2htZW50UmVzcG9uc2UiA5ACATABEkAKB0FkZE5vdGUSGS5yZWdzdmMudjEuQWRkTm90ZVJlcXVlc3QaGi5yZWdzdmMudjEuQWRkTm90ZVJlc3BvbnNlEksKCUxpc3ROb3RlcxIbLnJlZ3N2Yy52MS5MaXN0Tm90ZXNSZXF1ZXN0GhwucmVnc3ZjLnYxLkxpc3ROb3Rlc1Jlc3BvbnNlIgOQAgFCIlogcmVnc3ZjLmRldi9nby9yZWdzdmMvdjE7cmVnc3ZjdjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Record tells how a version was made. Set by the client, unless a field says otherwise; all fields are optional. At most
@@ -32,6 +32,8 @@ export type Record = Message<"regsvc.v1.Record"> & {
   environment?: Environment | undefined;
 
   /**
+   * The container image that it was made in.
+   *
    * @generated from field: regsvc.v1.ContainerImage image = 3;
    */
   image?: ContainerImage | undefined;
@@ -189,11 +191,15 @@ export type Environment = Message<"regsvc.v1.Environment"> & {
   cores: number;
 
   /**
+   * Of the machine.
+   *
    * @generated from field: uint64 memory_bytes = 5;
    */
   memoryBytes: bigint;
 
   /**
+   * GPUs and the like.
+   *
    * @generated from field: repeated regsvc.v1.Accelerator accelerators = 6;
    */
   accelerators: Accelerator[];
@@ -234,11 +240,15 @@ export const EnvironmentSchema: GenMessage<Environment> = /*@__PURE__*/
  */
 export type Accelerator = Message<"regsvc.v1.Accelerator"> & {
   /**
+   * As its driver calls it: "NVIDIA H100 80GB HBM3".
+   *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
+   * Its own.
+   *
    * @generated from field: uint64 memory_bytes = 2;
    */
   memoryBytes: bigint;
@@ -265,11 +275,15 @@ export const AcceleratorSchema: GenMessage<Accelerator> = /*@__PURE__*/
  */
 export type Package = Message<"regsvc.v1.Package"> & {
   /**
+   * As PEP 503 normalises it.
+   *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
+   * As it calls itself: "2.5.1+cu124".
+   *
    * @generated from field: string version = 2;
    */
   version: string;
@@ -317,11 +331,15 @@ export const ContainerImageSchema: GenMessage<ContainerImage> = /*@__PURE__*/
  */
 export type Signature = Message<"regsvc.v1.Signature"> & {
   /**
+   * What it takes.
+   *
    * @generated from field: repeated regsvc.v1.TensorSpec inputs = 1;
    */
   inputs: TensorSpec[];
 
   /**
+   * What it gives.
+   *
    * @generated from field: repeated regsvc.v1.TensorSpec outputs = 2;
    */
   outputs: TensorSpec[];
@@ -348,6 +366,8 @@ export const SignatureSchema: GenMessage<Signature> = /*@__PURE__*/
  */
 export type TensorSpec = Message<"regsvc.v1.TensorSpec"> & {
   /**
+   * As the model calls it.
+   *
    * @generated from field: string name = 1;
    */
   name: string;
@@ -381,6 +401,8 @@ export const TensorSpecSchema: GenMessage<TensorSpec> = /*@__PURE__*/
  */
 export type Parent = Message<"regsvc.v1.Parent"> & {
   /**
+   * What was done to it.
+   *
    * @generated from field: regsvc.v1.ParentRelation relation = 1;
    */
   relation: ParentRelation;
@@ -512,12 +534,12 @@ export type GetRecordResponse = Message<"regsvc.v1.GetRecordResponse"> & {
   /**
    * Of a version: the canonical JSON that was sealed. Empty for a build, and for a version that was made before records were.
    *
-   * @generated from field: bytes sealed_text = 2;
+   * @generated from field: string sealed_text = 2;
    */
-  sealedText: Uint8Array;
+  sealedText: string;
 
   /**
-   * BLAKE3 of sealed_text, 64 hex digits; or empty.
+   * BLAKE3 of sealed_text in UTF-8, 64 hex digits; or empty.
    *
    * @generated from field: string digest = 3;
    */
@@ -602,7 +624,7 @@ export type WriteAttachmentRequest = Message<"regsvc.v1.WriteAttachmentRequest">
   digest: string;
 
   /**
-   * At most Capabilities.max_message_data_bytes.
+   * The next bytes; at most Capabilities.max_message_data_bytes.
    *
    * @generated from field: bytes data = 15;
    */
@@ -863,7 +885,7 @@ export const ParentRelationSchema: GenEnum<ParentRelation> = /*@__PURE__*/
  *
  * # The record digest
  *
- * Version.record_digest is BLAKE3 of GetRecordResponse.sealed_text, which is canonical JSON (RFC 8785) of everything that
+ * Version.record_digest is BLAKE3 of GetRecordResponse.sealed_text in UTF-8, which is canonical JSON (RFC 8785) of everything that
  * was sealed, the version digest included. So a record can be checked without trusting the server, and two versions
  * with one record digest were made alike.
  *

@@ -1,0 +1,103 @@
+"""`regsvc compare`: what differs between versions and builds, for people, programs, pull requests and browsers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from regsvc import refs
+from regsvc.cli.comparison import Section, code_diff, sections, short_name
+from regsvc.cli.output import connect_from_context, console, emit_json
+from regsvc.cli.reports import html, markdown
+from regsvc.content.comparison import Comparison, Direction
+
+
+@click.command()
+@click.argument("references", nargs=-1, required=True, metavar="REF REF...")
+@click.option("--all", "include_same", is_flag=True, help="Also what is the same in all.")
+@click.option("--no-tensors", is_flag=True, help="Leave out the tensors, whose bytes may have to be read.")
+@click.option("--json", "form", flag_value="json", help="Print JSON, for programs.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print Markdown, for a pull request.")
+@click.option("--html", "page", metavar="FILE", type=click.Path(dir_okay=False), help="Write one HTML page.")
+@click.option(
+    "--repository",
+    metavar="DIR",
+    default=".",
+    type=click.Path(file_okay=False),
+    help="Where to look for the commits' diff.  [default: .]",
+)
+@click.pass_context
+def compare(
+    ctx: click.Context,
+    references: tuple[str, ...],
+    include_same: bool,
+    no_tensors: bool,
+    form: str | None,
+    page: str | None,
+    repository: str,
+) -> None:
+    """Show what differs between 2 to 16 versions or builds; the first is what the others are compared with.
+
+    A REF that begins with : or @ is of the first one's model: regsvc compare team/fraud@prod @candidate
+    """
+    names = _whole(references)
+    client = connect_from_context(
+        ctx, None if "/builds/" in names[0] else refs.parse_reference(names[0]).server
+    )
+    found = client.compare(*names, include_same=include_same, tensors=not no_tensors)
+    diff = code_diff(found, Path(repository))
+    if page is not None:
+        Path(page).write_text(html(found, diff), encoding="utf-8")
+        click.echo(f"wrote {page}")
+    elif form == "json":
+        emit_json(comparison_document(found, diff))
+    elif form == "markdown":
+        click.echo(markdown(found, diff), nl=False)
+    else:
+        _print(found, diff)
+
+
+def comparison_document(found: Comparison, diff: str) -> dict[str, Any]:
+    """The JSON form."""
+    document = asdict(found)
+    for metric in document["metrics"]:
+        metric["direction"] = Direction(metric["direction"]).name
+    return {**document, "code_diff": diff}
+
+
+def _whole(references: tuple[str, ...]) -> list[str]:
+    first = references[0]
+    model = first if "/builds/" in first else str(refs.parse_reference(first).version.model)
+    return [model + each if each.startswith((":", "@")) else each for each in references]
+
+
+def _print(found: Comparison, diff: str) -> None:
+    names = [short_name(subject.name) for subject in found.subjects]
+    for section in sections(found):
+        console().print(f"[bold]{escape(section.title)}[/bold]")
+        console().print(_table(section, names))
+        console().print()
+    if diff:
+        console().print("[bold]Code[/bold]")
+        console().print(Text(diff))
+    for note in found.notes:
+        console().print(f"[dim]note: {escape(note)}[/dim]")
+
+
+def _table(section: Section, names: list[str]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("", *names):
+        table.add_column(escape(title), no_wrap=True, max_width=60)
+    for row in section.rows:
+        cells = [
+            f"[bold green]{escape(cell.text)} *[/bold green]" if cell.best else escape(cell.text)
+            for cell in row.cells
+        ]
+        table.add_row(f"[dim]{escape(row.name)}[/dim]", *cells)
+    return table

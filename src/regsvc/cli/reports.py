@@ -1,0 +1,129 @@
+"""A comparison as Markdown, for a pull request, and as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+import html as escaping
+from collections.abc import Iterator
+
+from regsvc.cli.comparison import Section, sections, short_name
+from regsvc.content.comparison import Comparison, MetricRow
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --dim: #777; --best: #1a7f37; --bar: #4682b4; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .25rem 1rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td { max-width: 28rem; overflow-wrap: anywhere; } th:first-child { color: var(--dim); font-weight: 400; }
+.best { color: var(--best); font-weight: 600; }
+.note { color: var(--dim); } pre { overflow-x: auto; font-size: 13px; border: 1px solid var(--line); padding: .75rem; }
+.add { color: #1a7f37; } .del { color: #cf222e; }
+.bars { display: flex; flex-wrap: wrap; gap: 1.5rem; } figure { margin: 0; } figcaption { font-size: .85rem; }
+svg text { fill: currentColor; font-size: 11px; }
+"""
+
+
+def markdown(found: Comparison, diff: str) -> str:
+    """Tables of GitHub's Markdown; the best value of a metric is bold."""
+    lines = [f"## {_title(found)}", ""]
+    for section in sections(found):
+        lines += [f"### {section.title}", "", *_markdown_table(section, found), ""]
+    if diff:
+        fence = "`" * max(3, 1 + max((len(run) for run in _runs(diff)), default=0))
+        lines += ["### Code", "", f"{fence}diff", diff.rstrip("\n"), fence, ""]
+    lines += [f"> {_cell(note)}" for note in found.notes]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def html(found: Comparison, diff: str) -> str:
+    """One page with all tables, bars of the metrics, and the diff; no scripts, nothing is loaded."""
+    title = escaping.escape(_title(found))
+    parts = [
+        "<!doctype html>",
+        f'<html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1>",
+    ]
+    for section in sections(found):
+        parts.append(f"<h2>{escaping.escape(section.title)}</h2>")
+        if section.title == "Metrics":
+            parts += ['<div class="bars">', *(_bars(row, found) for row in found.metrics), "</div>"]
+        parts += ['<div class="wide"><table>', *_html_rows(section, found), "</table></div>"]
+    if diff:
+        parts += ["<h2>Code</h2>", "<pre>" + "\n".join(_diff_lines(diff)) + "</pre>"]
+    parts += [f'<p class="note">{escaping.escape(note)}</p>' for note in found.notes]
+    return "\n".join([*parts, "</body></html>", ""])
+
+
+def _title(found: Comparison) -> str:
+    return " vs ".join(short_name(subject.name) for subject in found.subjects)
+
+
+def _markdown_table(section: Section, found: Comparison) -> Iterator[str]:
+    names = [short_name(subject.name) for subject in found.subjects]
+    yield "| | " + " | ".join(map(_cell, names)) + " |"
+    yield "|---" * (len(names) + 1) + "|"
+    for row in section.rows:
+        cells = [f"**{_cell(cell.text)}**" if cell.best else _cell(cell.text) for cell in row.cells]
+        yield f"| {_cell(row.name)} | " + " | ".join(cells) + " |"
+
+
+def _cell(text: str) -> str:
+    """Text that cannot break out of its cell, nor become markup."""
+    plain = " ".join(text.split())
+    return "".join("\\" + char if char in "\\`*_[]<>|#~" else char for char in plain)
+
+
+def _runs(text: str) -> Iterator[str]:
+    run = ""
+    for char in text:
+        if char == "`":
+            run += char
+        elif run:
+            yield run
+            run = ""
+
+
+def _html_rows(section: Section, found: Comparison) -> Iterator[str]:
+    names = "".join(f"<th>{escaping.escape(short_name(each.name))}</th>" for each in found.subjects)
+    yield f"<tr><th></th>{names}</tr>"
+    for row in section.rows:
+        cells = "".join(
+            f'<td class="best">{escaping.escape(cell.text)}</td>'
+            if cell.best
+            else f"<td>{escaping.escape(cell.text)}</td>"
+            for cell in row.cells
+        )
+        yield f"<tr><th>{escaping.escape(row.name)}</th>{cells}</tr>"
+
+
+def _bars(row: MetricRow, found: Comparison) -> str:
+    """One metric as horizontal bars from zero, one a subject."""
+    known = [value for value in row.values if value is not None]
+    low, high = min(0.0, *known), max(0.0, *known)
+    span = (high - low) or 1.0
+    height = 18 * len(row.values)
+    parts = [
+        f"<figure><figcaption>{escaping.escape(row.key)}</figcaption>",
+        f'<svg width="340" height="{height}" role="img" aria-label="{escaping.escape(row.key)}">',
+    ]
+    for place, (value, best) in enumerate(zip(row.values, row.best, strict=True)):
+        name = short_name(found.subjects[place].name).rpartition("/")[2]
+        y = 18 * place
+        parts.append(f'<text x="0" y="{y + 12}">{escaping.escape(name[:16])}</text>')
+        if value is None:
+            continue
+        begin, end = sorted((100 + 160 * (0 - low) / span, 100 + 160 * (value - low) / span))
+        color = "var(--best)" if best else "var(--bar)"
+        width = max(1.0, end - begin)
+        parts.append(f'<rect x="{begin:.1f}" y="{y + 3}" width="{width:.1f}" height="11" fill="{color}"/>')
+        parts.append(f'<text x="268" y="{y + 12}">{value:.6g}</text>')
+    return "".join([*parts, "</svg></figure>"])
+
+
+def _diff_lines(diff: str) -> Iterator[str]:
+    for line in diff.splitlines():
+        kind = {"+": "add", "-": "del"}.get(line[:1])
+        text = escaping.escape(line)
+        yield f'<span class="{kind}">{text}</span>' if kind else text

@@ -1,0 +1,1 @@
+"""Between wire messages and plain values, for both ends of the wire."""

@@ -1,0 +1,194 @@
+"""Comparisons between wire messages and plain values."""
+
+from __future__ import annotations
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from regsvc.content.comparison import (
+    Comparison,
+    Direction,
+    FactRow,
+    FileCell,
+    FileRow,
+    MetricRow,
+    Param,
+    ParamRow,
+    StepCell,
+    StepRow,
+    Subject,
+    TensorCell,
+    TensorRow,
+)
+from regsvc.v1 import compare_pb2 as pb
+from regsvc.v1 import registry_pb2
+
+_COUNTS = (
+    "file_count",
+    "size",
+    "files_added",
+    "files_removed",
+    "files_changed",
+    "shared_bytes",
+    "tensors_added",
+    "tensors_removed",
+    "tensors_changed",
+)
+_TEXTS = ("name", "digest", "build", "build_state", "build_seconds")
+"""Fields that have the same name and type on both sides."""
+
+
+def comparison_to(found: Comparison) -> pb.CompareResponse:
+    """To the wire."""
+    return pb.CompareResponse(
+        subjects=[_subject_to(each) for each in found.subjects],
+        params=[
+            pb.ComparedParam(
+                key=row.key, values=[_param_to(value) for value in row.values], differs=row.differs
+            )
+            for row in found.params
+        ],
+        metrics=[
+            pb.ComparedMetric(
+                key=row.key,
+                direction=int(row.direction),  # type: ignore[arg-type]
+                values=[
+                    pb.ComparedNumber(value=value, best=best)
+                    for value, best in zip(row.values, row.best, strict=True)
+                ],
+                differs=row.differs,
+            )
+            for row in found.metrics
+        ],
+        facts=[_fact_to(row) for row in found.facts],
+        packages=[_fact_to(row) for row in found.packages],
+        files=[
+            pb.ComparedFile(path=row.path, cells=[_file_to(cell) for cell in row.cells])
+            for row in found.files
+        ],
+        tensors=[
+            pb.ComparedTensor(name=row.name, cells=[_tensor_to(cell) for cell in row.cells])
+            for row in found.tensors
+        ],
+        steps=[
+            pb.ComparedStep(name=row.name, cells=[_step_to(cell) for cell in row.cells])
+            for row in found.steps
+        ],
+        notes=found.notes,
+    )
+
+
+def comparison_from(message: pb.CompareResponse) -> Comparison:
+    """From the wire."""
+    return Comparison(
+        subjects=[_subject_from(each) for each in message.subjects],
+        params=[
+            ParamRow(row.key, [_param_from(cell) for cell in row.values], row.differs)
+            for row in message.params
+        ],
+        metrics=[
+            MetricRow(
+                row.key,
+                Direction(row.direction) if row.direction in (1, 2) else Direction.UNKNOWN,
+                [cell.value if cell.HasField("value") else None for cell in row.values],
+                [cell.best for cell in row.values],
+                row.differs,
+            )
+            for row in message.metrics
+        ],
+        facts=[FactRow(row.section, row.key, list(row.values), row.differs) for row in message.facts],
+        packages=[FactRow(row.section, row.key, list(row.values), row.differs) for row in message.packages],
+        files=[
+            FileRow(
+                row.path,
+                [
+                    FileCell(cell.size, cell.digest, cell.shared_bytes) if cell.present else None
+                    for cell in row.cells
+                ],
+            )
+            for row in message.files
+        ],
+        tensors=[TensorRow(row.name, [_tensor_from(cell) for cell in row.cells]) for row in message.tensors],
+        steps=[
+            StepRow(
+                row.name,
+                [StepCell(cell.state, cell.seconds) if cell.present else None for cell in row.cells],
+            )
+            for row in message.steps
+        ],
+        notes=list(message.notes),
+    )
+
+
+def _subject_to(subject: Subject) -> pb.ComparedSubject:
+    same = {name: getattr(subject, name) for name in (*_TEXTS, *_COUNTS)}
+    at = subject.created_at
+    return pb.ComparedSubject(
+        create_time=Timestamp(seconds=at // 1_000_000, nanos=at % 1_000_000 * 1000),
+        aliases=subject.aliases,
+        **same,
+    )
+
+
+def _subject_from(message: pb.ComparedSubject) -> Subject:
+    same = {name: getattr(message, name) for name in (*_TEXTS, *_COUNTS)}
+    time = message.create_time
+    return Subject(
+        created_at=time.seconds * 1_000_000 + time.nanos // 1000, aliases=tuple(message.aliases), **same
+    )
+
+
+def _param_to(value: Param | None) -> pb.ComparedValue:
+    if value is None:
+        return pb.ComparedValue()
+    if isinstance(value, bool):
+        return pb.ComparedValue(value=registry_pb2.ParamValue(bool_value=value))
+    if isinstance(value, int):
+        return pb.ComparedValue(value=registry_pb2.ParamValue(int_value=value))
+    if isinstance(value, float):
+        return pb.ComparedValue(value=registry_pb2.ParamValue(double_value=value))
+    return pb.ComparedValue(value=registry_pb2.ParamValue(string_value=value))
+
+
+def _param_from(cell: pb.ComparedValue) -> Param | None:
+    if not cell.HasField("value"):
+        return None
+    found: Param = getattr(cell.value, cell.value.WhichOneof("kind") or "string_value")
+    return found
+
+
+def _fact_to(row: FactRow) -> pb.ComparedFact:
+    return pb.ComparedFact(section=row.section, key=row.key, values=row.values, differs=row.differs)
+
+
+def _file_to(cell: FileCell | None) -> pb.ComparedFileCell:
+    if cell is None:
+        return pb.ComparedFileCell()
+    return pb.ComparedFileCell(
+        present=True, size=cell.size, digest=cell.digest, shared_bytes=cell.shared_bytes
+    )
+
+
+def _tensor_to(cell: TensorCell | None) -> pb.ComparedTensorCell:
+    if cell is None:
+        return pb.ComparedTensorCell()
+    return pb.ComparedTensorCell(
+        present=True,
+        file=cell.file,
+        dtype=cell.dtype,
+        shape=cell.shape,
+        changed=cell.changed,
+        estimated=cell.estimated,
+    )
+
+
+def _tensor_from(cell: pb.ComparedTensorCell) -> TensorCell | None:
+    if not cell.present:
+        return None
+    changed = cell.changed if cell.HasField("changed") else None
+    return TensorCell(cell.file, cell.dtype, tuple(cell.shape), changed, cell.estimated)
+
+
+def _step_to(cell: StepCell | None) -> pb.ComparedStepCell:
+    if cell is None:
+        return pb.ComparedStepCell()
+    return pb.ComparedStepCell(present=True, state=cell.state, seconds=cell.seconds)
