@@ -19,6 +19,7 @@ _ID = r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?"
 _ID_RE = re.compile(_ID, re.ASCII)
 _DIGEST_RE = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _NUMBER_RE = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+_BUILD_RE = re.compile(r"[^/]/builds/[0-9]+$")
 _SHOWN = 80
 """Longest stretch of a bad name that an error repeats, in characters."""
 
@@ -140,6 +141,14 @@ def parse_build(text: str) -> BuildName:
     return BuildName(_short_model(base, text), _number(number, text))
 
 
+def parse_source(text: str) -> tuple[str | None, VersionRef | BuildName]:
+    """Parse what a person typed for a version or a build; gives the server too. Raises `NameInvalid`."""
+    if _BUILD_RE.search(text) and not text.startswith("regsvc://"):
+        return None, parse_build(text)
+    reference = parse_reference(text)
+    return reference.server, reference.version
+
+
 def parse_alias(text: str) -> AliasName:
     """Parse `[namespace/]model@alias`. Raises `NameInvalid`."""
     base, at, alias = text.partition("@")
@@ -193,6 +202,11 @@ def build_from_wire(name: str) -> BuildName:
     if len(parts) != 6 or parts[4] != "builds":
         raise _bad("build", name, "expected {model}/builds/{number}")
     return BuildName(_model_parts(parts, name), _number(parts[5], name))
+
+
+def source_from_wire(name: str) -> VersionRef | BuildName:
+    """A version or a build. Raises `NameInvalid`."""
+    return build_from_wire(name) if "builds" in name.split("/")[4:5] else version_from_wire(name)
 
 
 def check_alias(alias: str) -> str:

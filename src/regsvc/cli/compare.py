@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from regsvc import refs
-from regsvc.cli.comparison import Section, code_diff, sections, short_name
+from regsvc.cli.comparison import Cell, Section, code_diff, sections, short_name
 from regsvc.cli.output import connect_from_context, console, emit_json
 from regsvc.cli.reports import html, markdown
 from regsvc.content.comparison import Comparison, Direction
@@ -47,9 +47,7 @@ def compare(
     A REF that begins with : or @ is of the first one's model: regsvc compare team/fraud@prod @candidate
     """
     names = _whole(references)
-    client = connect_from_context(
-        ctx, None if "/builds/" in names[0] else refs.parse_reference(names[0]).server
-    )
+    client = connect_from_context(ctx, refs.parse_source(names[0])[0])
     found = client.compare(*names, include_same=include_same, tensors=not no_tensors)
     diff = code_diff(found, Path(repository))
     if page is not None:
@@ -72,8 +70,8 @@ def comparison_document(found: Comparison, diff: str) -> dict[str, Any]:
 
 
 def _whole(references: tuple[str, ...]) -> list[str]:
-    first = references[0]
-    model = first if "/builds/" in first else str(refs.parse_reference(first).version.model)
+    source = refs.parse_source(references[0])[1]
+    model = str(source.model)
     return [model + each if each.startswith((":", "@")) else each for each in references]
 
 
@@ -95,9 +93,9 @@ def _table(section: Section, names: list[str]) -> Table:
     for title in ("", *names):
         table.add_column(escape(title), no_wrap=True, max_width=60)
     for row in section.rows:
-        cells = [
-            f"[bold green]{escape(cell.text)} *[/bold green]" if cell.best else escape(cell.text)
-            for cell in row.cells
-        ]
-        table.add_row(f"[dim]{escape(row.name)}[/dim]", *cells)
+        table.add_row(f"[dim]{escape(row.name)}[/dim]", *map(_shown, row.cells))
     return table
+
+
+def _shown(cell: Cell) -> str:
+    return f"[bold green]{escape(cell.text)} *[/bold green]" if cell.best else escape(cell.text)

@@ -54,9 +54,7 @@ class Section:
 
 def short_name(wire: str) -> str:
     """`team/fraud:3` or `team/fraud/builds/7`."""
-    if "/builds/" in wire:
-        return str(refs.build_from_wire(wire))
-    return str(refs.version_from_wire(wire))
+    return str(refs.source_from_wire(wire))
 
 
 def sections(found: Comparison) -> Iterator[Section]:

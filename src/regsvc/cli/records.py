@@ -76,8 +76,7 @@ def record(
     ctx: click.Context, ref: str, attachment: str | None, sealed: bool, only_card: bool, as_json: bool
 ) -> None:
     """Show how a version, or a build, was made: code, environment, image, signature, parents, labels, card."""
-    server = None if "/builds/" in ref else refs.parse_reference(ref).server
-    client = connect_from_context(ctx, server)
+    client = connect_from_context(ctx, refs.parse_source(ref)[0])
     if attachment is not None:
         sys.stdout.buffer.write(client.attachment(ref, attachment))
         return

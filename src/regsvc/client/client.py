@@ -192,7 +192,7 @@ class Client:
 
     def record(self, ref: str) -> provenance.SealedRecord:
         """How a version, or a build (`team/fraud/builds/7`), was made. Raises `NotFound`."""
-        connection, owner = self._owner(ref)
+        connection, owner = self._source(ref)
         return provenance.get_record(connection, owner)
 
     def compare(self, *references: str, include_same: bool = False, tensors: bool = True) -> Comparison:
@@ -201,7 +201,7 @@ class Client:
         Only rows that differ, unless `include_same`. Without `tensors` no bytes are read. Raises `NotFound`,
         `InvalidArgument` (too few, too many, the same one twice).
         """
-        owners = [self._owner(ref) for ref in references]
+        owners = [self._source(ref) for ref in references]
         connection = owners[0][0] if owners else self._connection(None)
         if any(other is not connection for other, _ in owners):
             raise NameInvalid("versions of different servers cannot be compared", name=references[0])
@@ -211,7 +211,7 @@ class Client:
 
     def attachment(self, ref: str, name: str) -> bytes:
         """One attachment of a record, at most 64 MiB, checked against its digest. Raises `NotFound`."""
-        connection, owner = self._owner(ref)
+        connection, owner = self._source(ref)
         return b"".join(provenance.read_attachment(connection, owner, name))
 
     def add_note(self, ref: str, text: str, *, author: str) -> provenance.Note:
@@ -321,11 +321,9 @@ class Client:
                 self._connections[target] = Connection(target)
             return self._connections[target]
 
-    def _owner(self, text: str) -> tuple[Connection, refs.VersionRef | refs.BuildName]:
-        if "/builds/" in text:
-            return self._connection(None), refs.parse_build(text)
-        reference = refs.parse_reference(text)
-        return self._connection(reference.server), reference.version
+    def _source(self, text: str) -> tuple[Connection, refs.VersionRef | refs.BuildName]:
+        server, source = refs.parse_source(text)
+        return self._connection(server), source
 
     def _model(self, text: str) -> tuple[Connection, refs.ModelName]:
         reference = refs.parse_reference(text)

@@ -6,7 +6,6 @@ from regsvc import refs
 from regsvc.server.context import Context
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
-from regsvc.service.comparing import Name
 from regsvc.v1 import compare_pb2 as pb
 from regsvc.v1 import compare_pb2_grpc
 from regsvc.wire import comparison as wire
@@ -22,13 +21,8 @@ class CompareServicer(compare_pb2_grpc.CompareServiceServicer):
     async def Compare(self, request: pb.CompareRequest, context: Context) -> pb.CompareResponse:
         found = await self._run(
             self._comparer.compare,
-            [_name(name) for name in request.names],
+            [refs.source_from_wire(name) for name in request.names],
             include_same=request.include_same,
             skip_tensors=request.skip_tensors,
         )
         return wire.comparison_to(found)
-
-
-def _name(name: str) -> Name:
-    """A version or a build. Raises `NameInvalid`."""
-    return refs.build_from_wire(name) if "/builds/" in name else refs.version_from_wire(name)

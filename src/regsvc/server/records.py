@@ -13,7 +13,7 @@ from regsvc.server.admission import Admission
 from regsvc.server.context import Context
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
-from regsvc.service.recording import AttachmentWriter, Owner
+from regsvc.service.recording import AttachmentWriter
 from regsvc.v1 import record_pb2 as pb
 from regsvc.v1 import record_pb2_grpc
 from regsvc.wire import record as wire
@@ -29,7 +29,7 @@ class RecordServicer(record_pb2_grpc.RecordServiceServicer):
         self._writing = uploads
 
     async def GetRecord(self, request: pb.GetRecordRequest, context: Context) -> pb.GetRecordResponse:
-        view = await self._run(self._records.get, _owner(request.name))
+        view = await self._run(self._records.get, refs.source_from_wire(request.name))
         return pb.GetRecordResponse(
             record=wire.record_to(view.record, list(view.attachments)),
             sealed_text=view.sealed_text.decode(),
@@ -66,7 +66,9 @@ class RecordServicer(record_pb2_grpc.RecordServiceServicer):
     async def ReadAttachment(
         self, request: pb.ReadAttachmentRequest, context: Context
     ) -> AsyncIterator[pb.ReadAttachmentResponse]:
-        attachment, data = await self._run(self._records.read_attachment, _owner(request.owner), request.name)
+        attachment, data = await self._run(
+            self._records.read_attachment, refs.source_from_wire(request.owner), request.name
+        )
         yield pb.ReadAttachmentResponse(attachment=_attachment_to(attachment))
         async for part in self._bulk.iterate(data):
             yield pb.ReadAttachmentResponse(data=bytes(part))
@@ -85,14 +87,9 @@ class RecordServicer(record_pb2_grpc.RecordServiceServicer):
         )
 
 
-def _owner(name: str) -> Owner:
-    """A version or a build. Raises `NameInvalid`."""
-    return refs.build_from_wire(name) if "/builds/" in name else refs.version_from_wire(name)
-
-
 def _holder(name: str) -> str | refs.BuildName:
     """The id of an upload, or a build. Raises `NameInvalid`."""
-    return refs.build_from_wire(name) if "/builds/" in name else convert.upload_id(name)
+    return convert.upload_id(name) if name.startswith("uploads/") else refs.build_from_wire(name)
 
 
 def _attachment_to(attachment: Attachment) -> pb.Attachment:

@@ -27,7 +27,7 @@ from regsvc.content.comparison import (
 )
 from regsvc.content.record import Attachment, Record, TensorSpec, digest_of
 from regsvc.errors import InvalidArgument, SameTwice
-from regsvc.refs import BuildName, VersionRef
+from regsvc.refs import BuildName, VersionRef, version_from_wire
 from regsvc.service.reading import VersionReader
 from regsvc.service.tensordiff import TensorDiff, none_changed
 
@@ -234,7 +234,8 @@ def _fact(section: str, key: str, values: Sequence[str]) -> FactRow:
 
 def _parents(record: Record) -> Iterator[str]:
     for parent in record.parents:
-        yield f"{parent.relation.name.lower().replace('_', '-')} {parent.version or parent.uri}"
+        name = str(version_from_wire(parent.version)) if parent.version else parent.uri
+        yield f"{parent.relation.name.lower().replace('_', '-')} {name}"
 
 
 def _specs(specs: Sequence[TensorSpec]) -> str:

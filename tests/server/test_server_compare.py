@@ -1,0 +1,236 @@
+"""Compare on the wire: what differs between versions and builds, exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+from server.wire import LIMIT, Wire
+
+from regsvc.v1 import build_pb2 as bld
+from regsvc.v1 import compare_pb2 as pb
+from regsvc.v1 import compare_pb2_grpc
+from regsvc.v1 import record_pb2 as rec
+from regsvc.v1 import registry_pb2 as reg
+
+
+def compare(wire: Wire, *names: str, **fields: object) -> pb.CompareResponse:
+    """Compare."""
+    stub = compare_pb2_grpc.CompareServiceStub(wire.channel)
+    return stub.Compare(pb.CompareRequest(names=names, **fields), timeout=LIMIT)  # type: ignore[arg-type]
+
+
+def metadata(**fields: object) -> reg.VersionMetadata:
+    """VersionMetadata with typed params."""
+    params = fields.pop("params", {})
+    kinds = {bool: "bool_value", int: "int_value", float: "double_value", str: "string_value"}
+    values = {key: reg.ParamValue(**{kinds[type(value)]: value}) for key, value in params.items()}  # type: ignore[attr-defined]
+    return reg.VersionMetadata(params=values, **fields)  # type: ignore[arg-type]
+
+
+def test_params_differ_by_type_too_and_the_better_metric_is_marked(wire: Wire) -> None:
+    first = wire.push(
+        "compare/facts",
+        {"a": b"1"},
+        metadata=metadata(
+            params={"same": 1, "type": 1, "gone": "x"},
+            metrics={"f1": 0.7, "loss": 0.2, "odd": 1.0, "same": 3.0},
+            tags={"stage": "eval"},
+        ),
+    )
+    second = wire.push(
+        "compare/facts",
+        {"a": b"1"},
+        metadata=metadata(
+            params={"same": 1, "type": True}, metrics={"f1": 0.8, "loss": 0.3, "odd": 2.0, "same": 3.0}
+        ),
+    )
+
+    found = compare(wire, first.name, second.name)
+
+    assert [row.key for row in found.params] == ["gone", "type"]
+    assert found.params[0].values[0].value.string_value == "x"
+    assert not found.params[0].values[1].HasField("value")
+    best = {row.key: [cell.best for cell in row.values] for row in found.metrics}
+    assert best == {"f1": [False, True], "loss": [True, False], "odd": [False, False]}
+    assert [(row.section, row.key, list(row.values)) for row in found.facts] == [
+        ("tags", "stage", ["eval", ""])
+    ]
+    whole = compare(wire, first.name, second.name, include_same=True)
+    assert [row.key for row in whole.params] == ["gone", "same", "type"]
+    assert {row.key for row in whole.metrics} == {"f1", "loss", "odd", "same"}
+
+
+def test_records_are_compared_field_by_field(wire: Wire) -> None:
+    def record(**fields: object) -> rec.Record:
+        return rec.Record(**fields)  # type: ignore[arg-type]
+
+    first = wire.push(
+        "compare/records",
+        {"a": b"1"},
+        record=record(
+            framework="pytorch",
+            code=rec.Code(commit="a" * 40),
+            environment=rec.Environment(
+                packages=[rec.Package(name="torch", version="2.4"), rec.Package(name="same", version="1")]
+            ),
+            image=rec.ContainerImage(reference="x:1"),
+            card="one",
+        ),
+    )
+    second = wire.push(
+        "compare/records",
+        {"a": b"1"},
+        record=record(
+            framework="pytorch",
+            code=rec.Code(commit="b" * 40),
+            environment=rec.Environment(
+                packages=[rec.Package(name="torch", version="2.5"), rec.Package(name="same", version="1")]
+            ),
+            card="two",
+            parents=[rec.Parent(relation=rec.PARENT_RELATION_FINE_TUNED, version=first.name)],
+        ),
+    )
+
+    found = compare(wire, first.name, second.name)
+
+    facts = {(row.section, row.key): list(row.values) for row in found.facts}
+    assert set(facts) == {("model", "parents"), ("model", "card"), ("code", "commit"), ("image", "reference")}
+    assert facts["code", "commit"] == ["a" * 40, "b" * 40]
+    assert facts["image", "reference"] == ["x:1", ""]
+    assert facts["model", "parents"] == ["", "fine-tuned compare/records:1"]
+    assert [(row.key, list(row.values)) for row in found.packages] == [("torch", ["2.4", "2.5"])]
+
+
+def test_files_and_shared_bytes_are_counted_against_the_first(wire: Wire) -> None:
+    common = bytes(range(256)) * 400
+    first = wire.push("compare/files", {"a": b"1", "gone": b"2", "same": common})
+    second = wire.push("compare/files", {"a": b"22", "new": b"3", "same": common})
+    third = wire.push("compare/files", {"a": b"1", "gone": b"2", "same": common})
+
+    found = compare(wire, first.name, second.name, third.name)
+
+    base, other, equal = found.subjects
+    assert (base.files_added, base.files_removed, base.files_changed) == (0, 0, 0)
+    assert (other.files_added, other.files_removed, other.files_changed) == (1, 1, 1)
+    assert (equal.files_added, equal.files_removed, equal.files_changed) == (0, 0, 0)
+    assert other.shared_bytes == len(common)
+    assert equal.shared_bytes == equal.size
+    assert {row.path: [cell.size for cell in row.cells] for row in found.files} == {
+        "a": [1, 2, 1],
+        "gone": [1, 0, 1],
+        "new": [0, 1, 0],
+    }
+    assert [cell.present for cell in found.files[1].cells] == [True, False, True]
+
+
+def test_the_share_of_changed_elements_is_exact(wire: Wire) -> None:
+    rng = np.random.default_rng(1)
+    before = {
+        "frozen": rng.standard_normal((300, 300), dtype=np.float32),
+        "few": rng.standard_normal((1000, 1000), dtype=np.float32),
+        "all": rng.standard_normal((64, 64)).astype(np.float16),
+        "gone": np.zeros(3, np.int64),
+        "shape": np.zeros((2, 3), np.float32),
+        "moved": rng.standard_normal((700, 700), dtype=np.float32),
+    }
+    after = {key: value.copy() for key, value in before.items() if key != "gone"}
+    after["few"].reshape(-1)[[5, 400_000, 999_999]] += 1
+    after["all"] += 1
+    after["shape"] = np.zeros((3, 2), np.float32)
+    after["aaa_new"] = np.ones(1000, np.uint8)
+
+    first = wire.push("compare/tensors", {"model.safetensors": save(before), "notes.txt": b"x"})
+    second = wire.push("compare/tensors", {"other.safetensors": save(after), "notes.txt": b"x"})
+    found = compare(wire, first.name, second.name)
+
+    rows = {row.name: row.cells[1] for row in found.tensors}
+    assert set(rows) == {"few", "all", "gone", "shape", "aaa_new"}, "moved and frozen are the same bytes"
+    assert rows["few"].changed == pytest.approx(3 / 1_000_000, abs=1e-12)
+    assert rows["all"].changed == 1
+    assert not rows["gone"].present
+    assert not rows["shape"].HasField("changed")
+    assert list(rows["shape"].shape) == [3, 2]
+    assert (rows["few"].dtype, rows["few"].file, rows["few"].estimated) == ("F32", "other.safetensors", False)
+    subject = found.subjects[1]
+    assert (subject.tensors_added, subject.tensors_removed, subject.tensors_changed) == (1, 1, 3)
+    assert not compare(wire, first.name, second.name, skip_tensors=True).tensors
+
+
+def test_a_file_that_is_no_tensor_file_is_noted_and_the_rest_compared(wire: Wire) -> None:
+    sound = save({"w": np.ones(4, np.float32)})
+    first = wire.push("compare/unsound", {"a.safetensors": b"no header", "b.safetensors": sound})
+    second = wire.push(
+        "compare/unsound", {"a.safetensors": b"", "b.safetensors": save({"w": np.zeros(4, np.float32)})}
+    )
+
+    found = compare(wire, first.name, second.name)
+
+    assert list(found.notes) == ["the tensors of 'a.safetensors' cannot be read"]
+    assert [row.name for row in found.tensors] == ["w"]
+
+
+def test_builds_are_compared_with_versions_and_step_by_step(wire: Wire) -> None:
+    version = wire.push("compare/builds", {"a": b"1"}, metadata=metadata(metrics={"f1": 0.5}))
+    build = wire.create_build("compare/builds")
+    step = wire.builds.StartStep(bld.StartStepRequest(build=build, step="train"), timeout=LIMIT).step
+    wire.builds.FinishStep(
+        bld.FinishStepRequest(build=build, number=step.number, state=bld.STEP_STATE_FAILED), timeout=LIMIT
+    )
+    points = [bld.MetricPoint(key="f1", value=0.9)]
+    wire.builds.LogMetrics(bld.LogMetricsRequest(build=build, points=points), timeout=LIMIT)
+    made = wire.push("compare/builds", {"a": b"1"}, build=build)
+    wire.finish(build)
+
+    found = compare(wire, version.name, build, made.name)
+
+    assert [subject.name for subject in found.subjects] == [version.name, build, made.name]
+    assert [subject.build_state for subject in found.subjects] == ["", "SUCCEEDED", "SUCCEEDED"]
+    assert [cell.best for cell in found.metrics[0].values] == [False, True, True]
+    [row] = found.steps
+    assert [(cell.present, cell.state) for cell in row.cells] == [
+        (False, ""),
+        (True, "FAILED"),
+        (True, "FAILED"),
+    ]
+
+
+def test_comparing_what_cannot_be_compared_is_refused(wire: Wire) -> None:
+    first = wire.push("compare/refused", {"a": b"1"}, aliases=["prod"])
+    model = "namespaces/compare/models/refused"
+    with wire.refused("INVALID_ARGUMENT", "INVALID_ARGUMENT"):
+        compare(wire, first.name)
+    with wire.refused("INVALID_ARGUMENT", "INVALID_ARGUMENT"):
+        compare(wire, *[first.name] * 17)
+    with wire.refused("INVALID_ARGUMENT", "SAME_TWICE"):
+        compare(wire, first.name, f"{model}/aliases/prod")
+    with wire.refused("NOT_FOUND", "NOT_FOUND"):
+        compare(wire, first.name, f"{model}/versions/99")
+    with wire.refused("INVALID_ARGUMENT", "NAME_INVALID"):
+        compare(wire, first.name, "nonsense")
+
+
+def test_many_differing_files_are_cut_and_that_is_said(wire: Wire) -> None:
+    first = wire.push("compare/many", {f"d/{number}": b"1" for number in range(1_100)})
+    second = wire.push("compare/many", {"x": b"1"})
+    found = compare(wire, first.name, second.name)
+    assert len(found.files) == 1_000
+    assert found.subjects[1].files_removed == 1_100
+    assert any("1000 files" in note for note in found.notes)
+
+
+def test_damaged_bytes_are_told(wire: Wire, tmp_path: Path) -> None:
+    """Only those that have to be read: equal chunks are not looked at."""
+    rng = np.random.default_rng(2)
+    weights = {"w": rng.standard_normal(300_000, dtype=np.float32)}
+    first = wire.push("compare/damaged", {"m.safetensors": save(weights)})
+    weights["w"][0] += 1
+    second = wire.push("compare/damaged", {"m.safetensors": save(weights)})
+    packs = sorted((wire.server.data / "packs").rglob("*.pack"), key=lambda path: path.stat().st_mtime_ns)
+    data = bytearray(packs[-1].read_bytes())
+    data[len(data) // 3] ^= 0xFF
+    packs[-1].write_bytes(bytes(data))
+    with wire.refused("DATA_LOSS", "CHUNK_DAMAGED"):
+        compare(wire, first.name, second.name)
