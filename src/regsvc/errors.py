@@ -128,6 +128,12 @@ class SameTwice(InvalidArgument):
     reason = "SAME_TWICE"
 
 
+class FilterInvalid(InvalidArgument):
+    """A search expression cannot be read, is of wrong types, or asks what no index answers."""
+
+    reason = "FILTER_INVALID"
+
+
 class NotFound(RegsvcError):
     """The named resource does not exist."""
 
@@ -240,6 +246,12 @@ class ResourceExhausted(RegsvcError):
     """A limit is exceeded."""
 
     code, reason = Code.RESOURCE_EXHAUSTED, "RESOURCE_EXHAUSTED"
+
+
+class FilterTooCostly(ResourceExhausted):
+    """A search takes longer than the server allows."""
+
+    reason = "FILTER_TOO_COSTLY"
 
 
 class StorageFull(ResourceExhausted):

@@ -107,6 +107,13 @@ def find(db: Reader, name: BuildName) -> Build:
     return _build(row)
 
 
+def get(db: Reader, build_id: int) -> Build:
+    """By id, which must exist."""
+    row = db.row(_SELECT + "WHERE b.id = ?", [build_id])
+    assert row is not None, "build ids come from the catalog"
+    return _build(row)
+
+
 def find_running(db: Reader, name: BuildName) -> Build:
     """Raises `NotFound`, or `BuildEnded`."""
     build = find(db, name)

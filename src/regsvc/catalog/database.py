@@ -40,12 +40,18 @@ CHECKPOINT_BYTES = 8 << 20
 """What the WAL may hold before the writer checkpoints between commits: two more fsyncs, so not after each."""
 LARGEST_WAL = 64 << 20
 """Size from which the WAL is cut even while operations wait."""
+_PROGRESS = 10_000
+"""Steps of SQLite's machine between looks at the clock: about a millisecond."""
 PARAMETERS = 900
 """Most `?` in one statement; SQLite's own limit was 999 for years."""
 
 
 class CannotOpen(RuntimeError):
     """The catalog file cannot be opened or written: no space, no permission, or not a catalog."""
+
+
+class TooSlow(RuntimeError):
+    """A query took longer than it was given."""
 
 
 class UnsoundSqlite(RuntimeError):
@@ -168,6 +174,24 @@ class Catalog:
                 connection.execute("COMMIT")
         finally:
             self._readers.put(connection)
+
+    def read_within(self, seconds: float, function: Callable[[Reader], T]) -> T:
+        """Like `read`, but what takes longer ends with `TooSlow`."""
+        deadline = time.monotonic() + seconds
+
+        def bounded(db: Reader) -> T:
+            connection = db._connection
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, _PROGRESS)
+            try:
+                return function(db)
+            except sqlite.OperationalError as error:
+                if time.monotonic() > deadline:
+                    raise TooSlow("the query was interrupted") from error
+                raise
+            finally:
+                connection.set_progress_handler(None, 0)
+
+        return self.read(bounded)
 
     def on_commit(self, listener: Callable[[frozenset[str]], None]) -> None:
         """Call `listener` on the writer thread with the topics of each durable commit; it must not block."""

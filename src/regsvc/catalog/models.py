@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from regsvc.catalog import events
+from regsvc.catalog import events, fulltext
 from regsvc.catalog.database import Reader, Row, Transaction
 from regsvc.errors import AlreadyExists, NotFound
 from regsvc.refs import ModelName
@@ -80,6 +80,13 @@ def next_build(tx: Transaction, model_id: int) -> int:
     )
 
 
+def get(db: Reader, model_id: int) -> Model:
+    """By id, which must exist."""
+    row = db.row(_SELECT + "WHERE m.id = ?", [model_id])
+    assert row is not None, "model ids come from the catalog"
+    return _model(row)
+
+
 def page(db: Reader, namespace: str, after: tuple[str, str], limit: int) -> list[Model]:
     """Models by (namespace, name) after a key; `namespace` "-" means all."""
     where, parameters = "WHERE (n.name, m.name) > (?, ?)", [*after]
@@ -113,6 +120,7 @@ def _insert(tx: Transaction, name: ModelName, description: str) -> int:
         " RETURNING id",
         [namespace_id, name.model, description, tx.now, tx.now],
     )
+    fulltext.add_model(tx, model_id, name, description)
     events.record(tx, "model.created", name.wire)
     return model_id
 

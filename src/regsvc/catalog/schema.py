@@ -398,3 +398,36 @@ def _run(db: Database, *scripts: str) -> None:
         for statement in script.split(";\n"):
             if statement.strip():
                 db.conn.execute(statement)
+
+
+_SEARCH = """
+CREATE INDEX version_metrics_by_value ON version_metrics(key, value, version_id);
+CREATE INDEX version_params_by_text ON version_params(key, string_value, version_id) WHERE string_value IS NOT NULL;
+CREATE INDEX version_params_by_number
+  ON version_params(key, coalesce(double_value, int_value), version_id) WHERE string_value IS NULL;
+CREATE INDEX version_tags_by_value ON version_tags(key, value, version_id);
+CREATE INDEX versions_by_size ON versions(size, id);
+CREATE INDEX metric_series_by_value ON metric_series(key, last_value, build_id);
+CREATE INDEX build_params_by_text ON build_params(key, string_value, build_id) WHERE string_value IS NOT NULL;
+CREATE INDEX build_params_by_number
+  ON build_params(key, coalesce(double_value, int_value), build_id) WHERE string_value IS NULL;
+CREATE INDEX build_tags_by_value ON build_tags(key, value, build_id);
+
+CREATE VIRTUAL TABLE version_text USING fts5(name, description, card, labels, content='');
+
+CREATE VIRTUAL TABLE model_text USING fts5(name, description, content='');
+
+INSERT INTO version_text (rowid, name, description, card, labels)
+  SELECT v.id, n.name || ' ' || m.name, v.description, coalesce(r.card, ''), ''
+  FROM versions v JOIN models m ON m.id = v.model_id JOIN namespaces n ON n.id = m.namespace_id
+  LEFT JOIN version_records r ON r.version_id = v.id;
+
+INSERT INTO model_text (rowid, name, description)
+  SELECT m.id, n.name || ' ' || m.name, m.description FROM models m JOIN namespaces n ON n.id = m.namespace_id;
+"""
+
+
+@MIGRATIONS()
+def search(db: Database) -> None:
+    """Indexes by value, and full text. FTS5 is SQLite's; PostgreSQL has tsvector and GIN for it."""
+    _run(db, _SEARCH)

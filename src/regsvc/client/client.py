@@ -20,6 +20,7 @@ from regsvc.client import (
     push,
     records,
     remote_file,
+    searching,
 )
 from regsvc.client.build_records import Build, BuildUpdate, Event, LogLine
 from regsvc.client.cache import Cache
@@ -194,6 +195,25 @@ class Client:
         """How a version, or a build (`team/fraud/builds/7`), was made. Raises `NotFound`."""
         connection, owner = self._source(ref)
         return provenance.get_record(connection, owner)
+
+    def search(
+        self,
+        filter: str = "",
+        *,
+        kind: str = "versions",
+        within: str = "",
+        order_by: str = "",
+        limit: int | None = None,
+    ) -> Iterator[records.Version | Build | records.Model]:
+        """Versions, builds or models that a CEL expression finds: `metrics.f1 > 0.7 && "prod" in aliases`.
+
+        docs/search.md lists the fields. `within` is a `namespace/` or a model. `order_by` is `FIELD [desc]`, as
+        `metrics.f1 desc`; without it the newest come first. Raises `FilterInvalid`, saying where and why,
+        `FilterTooCostly`, `InvalidArgument` (kind, order).
+        """
+        return searching.search(
+            self._connection(None), filter, kind=kind, within=within, order_by=order_by, limit=limit
+        )
 
     def compare(self, *references: str, include_same: bool = False, tensors: bool = True) -> Comparison:
         """What differs between 2 to 16 versions or builds (`team/fraud/builds/7`); the first is the base.

@@ -24,6 +24,7 @@ from regsvc.v1 import (
     event_pb2_grpc,
     record_pb2_grpc,
     registry_pb2_grpc,
+    search_pb2_grpc,
 )
 from regsvc.version import __version__
 
@@ -72,6 +73,7 @@ class Connection:
         self.artifacts = artifact_pb2_grpc.ArtifactServiceStub(self._channel)
         self.builds = build_pb2_grpc.BuildServiceStub(self._channel)
         self.registry = registry_pb2_grpc.RegistryServiceStub(self._channel)
+        self.search = search_pb2_grpc.SearchServiceStub(self._channel)
         self.compare = compare_pb2_grpc.CompareServiceStub(self._channel)
         self.records = record_pb2_grpc.RecordServiceStub(self._channel)
         self.events = event_pb2_grpc.EventServiceStub(self._channel)

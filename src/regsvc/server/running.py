@@ -25,6 +25,7 @@ from regsvc.server.hub import Hub
 from regsvc.server.interceptors import ErrorInterceptor
 from regsvc.server.records import RecordServicer
 from regsvc.server.registry import RegistryServicer
+from regsvc.server.search import SearchServicer
 from regsvc.server.stalls import StallInterceptor
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
@@ -43,6 +44,8 @@ from regsvc.v1 import (
     record_pb2_grpc,
     registry_pb2,
     registry_pb2_grpc,
+    search_pb2,
+    search_pb2_grpc,
 )
 
 log = logging.getLogger(__name__)
@@ -57,6 +60,7 @@ SERVICES = tuple(
         (event_pb2, "EventService"),
         (record_pb2, "RecordService"),
         (registry_pb2, "RegistryService"),
+        (search_pb2, "SearchService"),
     )
 )
 
@@ -113,6 +117,7 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
         BuildServicer(app, control, tails, hub, config.heartbeat), server
     )
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(app, control, reads), server)
+    search_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(app, control), server)
     compare_pb2_grpc.add_CompareServiceServicer_to_server(CompareServicer(app, bulk), server)
     record_pb2_grpc.add_RecordServiceServicer_to_server(RecordServicer(app, bulk, control, uploads), server)
     event_pb2_grpc.add_EventServiceServicer_to_server(

@@ -16,6 +16,7 @@ from regsvc.service.reading import ChunkReader, VersionReader
 from regsvc.service.recording import Records
 from regsvc.service.recovery import recover
 from regsvc.service.registry import Registry
+from regsvc.service.search import Searcher
 from regsvc.service.uploads import Uploads
 from regsvc.store import PackStore
 
@@ -54,6 +55,7 @@ class RegistryApp:
         self.builds = Builds(self.catalog, pager, self.limits)
         self.logs = Logs(self.catalog, self.store, self.files, self.limits)
         self.records = Records(self.catalog, self.store, self.files, pager, self.limits)
+        self.searcher = Searcher(self.catalog, pager, self.limits)
         self.comparer = Comparer(self.catalog, self.files)
         self.events = Events(self.catalog)
         self.housekeeping = Housekeeping(self.catalog, self.builds, self.logs, self.uploads, self.limits)

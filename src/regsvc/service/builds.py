@@ -92,7 +92,7 @@ class Builds:
 
         def fetch(before: int, limit: int) -> list[BuildView]:
             return self._catalog.read(
-                lambda db: [_view(db, build) for build in builds.page(db, model_id, before, limit)]
+                lambda db: [view_of(db, build) for build in builds.page(db, model_id, before, limit)]
             )
 
         return self._pager.page(
@@ -238,7 +238,7 @@ class Builds:
         # Two full messages of points hold at least one whole revision, so a cut there always gets on.
         points, cut = metrics.after(db, build.id, after, 2 * self._limits.max_metric_points)
         # Snapshots of the present: sent with each stretch of points, so that none is passed over.
-        view = _view(db, build) if build.changed_revision > after or points else None
+        view = view_of(db, build) if build.changed_revision > after or points else None
         steps = builds.steps(db, build.id, after)
         seq = build.revision if cut is None else cut
         return BuildChanges(seq, view, steps, points, build.log_seq, complete=cut is None, ended=build.ended)
@@ -246,9 +246,10 @@ class Builds:
 
 def _whole(db: Reader, name: BuildName) -> BuildView:
     """With its steps. Raises `NotFound`."""
-    return _view(db, builds.find(db, name), with_steps=True)
+    return view_of(db, builds.find(db, name), with_steps=True)
 
 
-def _view(db: Reader, build: Build, *, with_steps: bool = False) -> BuildView:
+def view_of(db: Reader, build: Build, *, with_steps: bool = False) -> BuildView:
+    """A build with what is known about it."""
     steps = builds.steps(db, build.id) if with_steps else ()
     return BuildView(build, builds.metadata(db, build), steps, builds.versions(db, build))

@@ -57,6 +57,12 @@ class Limits:
     """Attachments of one record."""
     max_note_bytes: int = 64 << 10
     """Text of a note."""
+    max_filter_bytes: int = 4 << 10
+    """Text of a search expression."""
+    max_filter_nodes: int = 250
+    """Operators, names and literals of a search expression."""
+    search_seconds: float = 5.0
+    """Longest that one search may read."""
     upload_lease_us: int = 3600 * 1_000_000
     """An upload lapses when not used for this long."""
     build_lease_us: int = 120 * 1_000_000

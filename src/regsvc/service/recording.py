@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from regsvc.catalog import builds, notes, provenance, requests, uploads, versions
+from regsvc.catalog import builds, fulltext, notes, provenance, requests, uploads, versions
 from regsvc.catalog.database import Catalog, Reader, Transaction, now_us
 from regsvc.catalog.notes import Note
 from regsvc.catalog.records import Metadata
@@ -218,6 +218,7 @@ def seal(
     check_record(record, limits)
     provenance.put(tx, "version", version_id, record)
     provenance.link(tx, version_id, record)
+    fulltext.add_version(tx, version_id, upload.model, metadata.description, record.card, record.labels)
     provenance.pass_on(tx, upload.id, upload.build_id, version_id)
     provenance.check_attached(tx, version_id, record)
     text = _text(tx, version_id, digest, metadata, record)

@@ -45,13 +45,13 @@ class Registry:
             if requests.replay(tx, request) is None:
                 models.create(tx, name, description)
                 requests.remember(tx, request, name.wire)
-            return _view(tx, models.find(tx, name))
+            return model_view(tx, models.find(tx, name))
 
         return self._catalog.write(create)
 
     def model(self, name: ModelName) -> ModelView:
         """Raises `NotFound`."""
-        return self._catalog.read(lambda db: _view(db, models.find(db, name)))
+        return self._catalog.read(lambda db: model_view(db, models.find(db, name)))
 
     def list_models(self, namespace: str, request: PageRequest) -> Page[ModelView]:
         """By name; namespace "-" means all."""
@@ -59,7 +59,7 @@ class Registry:
         def fetch(after: list[str], limit: int) -> list[ModelView]:
             key = (after[0], after[1])
             return self._catalog.read(
-                lambda db: [_view(db, model) for model in models.page(db, namespace, key, limit)]
+                lambda db: [model_view(db, model) for model in models.page(db, namespace, key, limit)]
             )
 
         def key(view: ModelView) -> list[str]:
@@ -124,5 +124,6 @@ class Registry:
         )
 
 
-def _view(db: Reader, model: Model) -> ModelView:
+def model_view(db: Reader, model: Model) -> ModelView:
+    """A model with its aliases."""
     return ModelView(model, aliases.of_model(db, model.id))
