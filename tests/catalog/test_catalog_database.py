@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regsvc.catalog import database, models
-from regsvc.catalog.database import Catalog, Reader, Transaction, UnsoundSqlite
+from regsvc.catalog.database import Catalog, Reader, TooSlow, Transaction, UnsoundSqlite
 from regsvc.errors import EventsGone, PageTokenInvalid, SeqAhead, StorageFull, Unavailable
 from regsvc.refs import ModelName
 from regsvc.service.events import Events
@@ -285,3 +285,12 @@ def test_a_file_that_is_no_catalog_is_refused_in_one_line(tmp_path: Path) -> Non
     (tmp_path / "catalog.sqlite").write_bytes(b"not a database, but long enough to be looked at" * 100)
     with pytest.raises(database.CannotOpen, match="cannot be opened"):
         Catalog(tmp_path / "catalog.sqlite")
+
+
+def test_a_read_that_takes_too_long_is_ended_and_its_reader_goes_on(catalog: Catalog) -> None:
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    for _ in range(2 * database.READERS):
+        with pytest.raises(TooSlow):
+            catalog.read_within(0.05, lambda db: db.value(endless))
+    assert catalog.read(lambda db: db.value("SELECT 1")) == 1
+    assert catalog.read_within(60, lambda db: db.value("SELECT 2")) == 2

@@ -66,7 +66,7 @@ class Compiler:
         return self._bool(node, {})
 
     def drivers(self, node: Node) -> Iterator[Sql]:
-        """Queries for ids, one for each conjunct that an index answers: it finds all that the whole can find, and more."""
+        """Queries for ids, one a conjunct that an index answers: each finds all that the whole can find, and more."""
         if isinstance(node, Call) and node.function == "_&&_":
             for part in node.args:
                 yield from self.drivers(part)
@@ -187,6 +187,8 @@ class Compiler:
         entry = self._entry(left, scope)
         if entry is not None and isinstance(right, Const):
             test = self._compare_column(operator, entry.column, right)
+            if operator == "_==_":
+                test = Sql(f"coalesce({test.text}, 0)", test.parameters)
             table = entry.table
             # A scalar subquery: NULL when the map has no such key.
             return Sql(
@@ -214,7 +216,7 @@ class Compiler:
                 test = f"{column.sql}.string_value"
             else:
                 raise Unsupported("a param is a string, a number or a bool", const.position)
-            return Sql(f"{test} {_COMPARISONS[operator]} ?", (value,))
+            return _of_param(operator, test, value)
         literal = self._literal(const)
         if literal.type is not column.type:
             raise Unsupported(
@@ -358,6 +360,14 @@ def _string_condition(function: str, sql: str, part: str) -> Sql:
         # A start of -0 would be the beginning: everything ends with nothing.
         return Sql(f"substr({sql}, ?) = ?", (-len(part), part)) if part else Sql(f"{sql} IS NOT NULL")
     return Sql(f"instr({sql}, ?) > 0", (part,))
+
+
+def _of_param(operator: str, column: str, value: object) -> Sql:
+    """A param with a literal. One of another type is not equal to it, as in CEL; less or more it is not comparable."""
+    test = f"{column} {_COMPARISONS[operator]} ?"
+    if operator == "_!=_":
+        test = f"coalesce({test}, 1)"
+    return Sql(test, (value,))
 
 
 def _digest(const: Const) -> bytes:
