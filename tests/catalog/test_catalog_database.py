@@ -232,14 +232,14 @@ def test_a_busy_writer_checkpoints_now_and_then(
     gate = threading.Event()
     catalog.submit(lambda _: gate.wait(30))
     commits = 200
-    for number in range(commits):  # about 10 MiB of WAL, and always one more that waits
+    for number in range(commits):  # about 20 MiB of WAL, and always one more that waits
         catalog.submit(
             lambda tx, n=number: models.create(tx, ModelName("n", f"m{n}"), "x" * 30_000)  # type: ignore[misc]
         )
     last = catalog.submit(names)
     gate.set()
     assert len(last.result(60)) == commits
-    assert 3 <= counting.modes.count("PASSIVE") <= 20
+    assert 3 <= counting.modes.count("PASSIVE") <= 40
     assert (tmp_path / "catalog.sqlite-wal").stat().st_size < 4 << 20
 
 

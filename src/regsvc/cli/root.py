@@ -16,6 +16,7 @@ _COMMANDS = {
     "show": ("regsvc.cli.models:show", "Show one version."),
     "record": ("regsvc.cli.records:record", "Show how a version was made."),
     "note": ("regsvc.cli.records:note", "Add and list notes on versions."),
+    "lineage": ("regsvc.cli.lineage:lineage", "Show what a version was made from, and into."),
     "search": ("regsvc.cli.search:search", "Find versions, builds and models by an expression."),
     "compare": ("regsvc.cli.compare:compare", "Show what differs between versions or builds."),
     "files": ("regsvc.cli.models:files", "List the files of a version."),

@@ -14,6 +14,7 @@ from regsvc.client import (
     catalog,
     comparing,
     events,
+    lineage,
     logs,
     provenance,
     pull,
@@ -27,6 +28,7 @@ from regsvc.client.cache import Cache
 from regsvc.client.capture import NOTHING
 from regsvc.client.capture import capture as take_capture
 from regsvc.client.connection import Connection
+from regsvc.client.lineage import LineageGraph
 from regsvc.client.progress import Report
 from regsvc.client.remote_file import RemoteFile
 from regsvc.client.selection import Selection
@@ -214,6 +216,16 @@ class Client:
         return searching.search(
             self._connection(None), filter, kind=kind, within=within, order_by=order_by, limit=limit
         )
+
+    def lineage(self, ref: str, *, direction: str = "both", depth: int = 0) -> LineageGraph:
+        """What a version or build was made from (`up`), and what was made from it (`down`).
+
+        `ref` may also be the URI of a model of elsewhere, as records name it: what is affected by it. `depth` 0 is
+        20 steps. Raises `NotFound`, `InvalidArgument`.
+        """
+        elsewhere = ("://" in ref or ref.startswith(("hf:", "urn:"))) and not ref.startswith("regsvc://")
+        connection, source = (self._connection(None), ref) if elsewhere else self._source(ref)
+        return lineage.get_lineage(connection, source, direction, depth)
 
     def compare(self, *references: str, include_same: bool = False, tensors: bool = True) -> Comparison:
         """What differs between 2 to 16 versions or builds (`team/fraud/builds/7`); the first is the base.

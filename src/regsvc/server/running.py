@@ -23,6 +23,7 @@ from regsvc.server.events import EventServicer
 from regsvc.server.framing import BulkFraming
 from regsvc.server.hub import Hub
 from regsvc.server.interceptors import ErrorInterceptor
+from regsvc.server.lineage import LineageServicer
 from regsvc.server.records import RecordServicer
 from regsvc.server.registry import RegistryServicer
 from regsvc.server.search import SearchServicer
@@ -40,6 +41,8 @@ from regsvc.v1 import (
     compare_pb2_grpc,
     event_pb2,
     event_pb2_grpc,
+    lineage_pb2,
+    lineage_pb2_grpc,
     record_pb2,
     record_pb2_grpc,
     registry_pb2,
@@ -58,6 +61,7 @@ SERVICES = tuple(
         (capabilities_pb2, "CapabilitiesService"),
         (compare_pb2, "CompareService"),
         (event_pb2, "EventService"),
+        (lineage_pb2, "LineageService"),
         (record_pb2, "RecordService"),
         (registry_pb2, "RegistryService"),
         (search_pb2, "SearchService"),
@@ -118,6 +122,7 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     )
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(app, control, reads), server)
     search_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(app, control), server)
+    lineage_pb2_grpc.add_LineageServiceServicer_to_server(LineageServicer(app, control), server)
     compare_pb2_grpc.add_CompareServiceServicer_to_server(CompareServicer(app, bulk), server)
     record_pb2_grpc.add_RecordServiceServicer_to_server(RecordServicer(app, bulk, control, uploads), server)
     event_pb2_grpc.add_EventServiceServicer_to_server(

@@ -10,6 +10,7 @@ from regsvc.service.comparing import Comparer
 from regsvc.service.events import Events
 from regsvc.service.housekeeping import Housekeeping
 from regsvc.service.limits import Limits
+from regsvc.service.lineage import Lineage
 from regsvc.service.logs import Logs
 from regsvc.service.paging import Pager
 from regsvc.service.reading import ChunkReader, VersionReader
@@ -56,6 +57,7 @@ class RegistryApp:
         self.logs = Logs(self.catalog, self.store, self.files, self.limits)
         self.records = Records(self.catalog, self.store, self.files, pager, self.limits)
         self.searcher = Searcher(self.catalog, pager, self.limits)
+        self.lineage = Lineage(self.catalog)
         self.comparer = Comparer(self.catalog, self.files)
         self.events = Events(self.catalog)
         self.housekeeping = Housekeeping(self.catalog, self.builds, self.logs, self.uploads, self.limits)
