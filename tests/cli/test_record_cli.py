@@ -1,0 +1,182 @@
+"""`record`, `note`, `compare`, `search` and `lineage` on a real server: text, JSON, Markdown, HTML."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+from support import Server
+
+
+@pytest.fixture(scope="module")
+def story(shared_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
+    """Two versions from two commits of a repository, a base model, and a build."""
+    folder = tmp_path_factory.mktemp("story")
+    environment = {"REGSVC_CAPTURE": "", "REGSVC_STATE": "off"}
+
+    def git(*arguments: str) -> None:
+        command = [
+            "git",
+            "-c",
+            "user.name=n",
+            "-c",
+            "user.email=e@x",
+            "-c",
+            "commit.gpgsign=false",
+            *arguments,
+        ]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+    def push(*arguments: str) -> None:
+        shared_server.cli("push", "model", "story/fraud", *arguments, cwd=folder, env=environment)
+
+    git("init", "--quiet")
+    (folder / "model").mkdir()
+    (folder / "card.md").write_text("# Fraud\n\nFinds <b>fraud</b>.\n")
+    for number, lr in ((1, "0.1"), (2, "0.2")):
+        (folder / "train.py").write_text(f"lr = {lr}\n")
+        git("add", "train.py")
+        git("commit", "--quiet", "-m", f"lr {lr}")
+        (folder / "model" / "weights").write_bytes(b"w" * number * 1000)
+        push(
+            *("--param", f"lr={lr}", "--metric", f"f1=0.{6 + number}", "--metric", f"loss=0.{number}"),
+            *("--tag", "stage=eval", "--label", "nlp", "--card", "card.md", "--framework", "pytorch"),
+            *("--parent", "fine-tuned=hf:org/base", "--alias", f"v{number}", "--image", "reg/x:1"),
+        )
+    shared_server.cli(
+        "build", "run", "story/fraud", "--publish", "model", "--", "true", cwd=folder, env=environment
+    )
+    yield shared_server, folder
+
+
+def test_record_shows_how_a_version_was_made(story: tuple[Server, Path]) -> None:
+    server, _ = story
+    text = server.cli("record", "story/fraud:1").stdout
+    for part in (
+        "fine-tuned hf:org/base",
+        "pytorch",
+        "reg/x:1",
+        "nlp",
+        "grpcio==",
+        "# Fraud",
+        "with changes",
+    ):
+        assert part in text
+    document = json.loads(server.cli("record", "story/fraud:1", "--json").stdout)
+    assert document["labels"] == ["nlp"]
+    assert document["parents"] == [{"relation": "FINE_TUNED", "uri": "hf:org/base"}]
+    sealed = server.cli("record", "story/fraud:1", "--sealed").stdout
+    assert blake3(sealed.encode()).hexdigest() == document["digest"]
+    assert server.cli("record", "story/fraud:1", "--card").stdout == "# Fraud\n\nFinds <b>fraud</b>.\n"
+    assert "Python" in server.cli("record", "story/fraud/builds/1").stdout
+    missing = server.cli("record", "story/fraud:1", "--attachment", "no", check=False)
+    assert (missing.returncode, missing.stdout) == (1, "")
+
+
+def test_notes_have_authors_and_stand_in_show(story: tuple[Server, Path]) -> None:
+    server, _ = story
+    server.cli("note", "add", "story/fraud:1", "reviewed, *good*", "--author", "ann")
+    [note] = json.loads(server.cli("note", "ls", "story/fraud:1", "--json").stdout)
+    assert (note["author"], note["text"]) == ("ann", "reviewed, *good*")
+    assert "ann: reviewed, *good*" in server.cli("show", "story/fraud:1").stdout
+    assert json.loads(server.cli("show", "story/fraud:1", "--json").stdout)["notes"] == [note]
+
+
+def test_compare_marks_what_is_better_and_shows_the_code(story: tuple[Server, Path]) -> None:
+    server, folder = story
+    text = server.cli("compare", "story/fraud:1", ":2", "@v2", check=False)
+    assert "story/fraud:2 is compared with itself" in text.stderr.replace("namespaces/", "").replace(
+        "models/", ""
+    ).replace("/versions/", ":")
+    text = server.cli("compare", "story/fraud:1", ":2", cwd=folder).stdout
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "f1 0.7 0.8 *" in lines
+    assert "loss 0.1 * 0.2" in lines
+    assert "lr 0.1 0.2" in lines
+    assert "-lr = 0.1" in lines
+    assert "+lr = 0.2" in lines
+    assert not any(line.startswith("stage") for line in lines)
+    assert any(
+        line.startswith("stage")
+        for line in server.cli("compare", "--all", "story/fraud:1", ":2").stdout.splitlines()
+    )
+    document = json.loads(server.cli("compare", "story/fraud:1", ":2", "--json").stdout)
+    assert [row["key"] for row in document["params"]] == ["lr"]
+    assert document["metrics"][0] == {
+        "key": "f1",
+        "direction": "HIGHER",
+        "values": [0.7, 0.8],
+        "best": [False, True],
+        "differs": True,
+    }
+
+
+def test_markdown_and_html_are_whole_and_escape_what_they_show(
+    story: tuple[Server, Path], tmp_path: Path
+) -> None:
+    server, folder = story
+    markdown = server.cli("compare", "story/fraud:1", ":2", "--markdown", cwd=folder).stdout
+    assert "| f1 | 0.7 | **0.8** |" in markdown
+    assert "```diff" in markdown
+    page = tmp_path / "compare.html"
+    server.cli("compare", "story/fraud:1", ":2", "story/fraud/builds/1", "--html", str(page), cwd=folder)
+    text = page.read_text()
+    open_tags: list[str] = []
+
+    class Checker(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: object) -> None:
+            if tag not in ("meta", "rect", "br"):
+                open_tags.append(tag)
+            assert tag != "script"
+
+        def handle_endtag(self, tag: str) -> None:
+            assert open_tags.pop() == tag
+
+    Checker().feed(text)
+    assert open_tags == []
+    assert not re.search(r"(src|href)=", text), "nothing is loaded"
+    assert "<svg" in text
+
+
+def test_search_finds_by_expression_and_tells_where_one_is_wrong(story: tuple[Server, Path]) -> None:
+    server, _ = story
+    text = server.cli("search", 'metrics.f1 > 0.75 && tags.stage == "eval"').stdout.splitlines()
+    assert "f1" in text[0].split()
+    assert text[1].split()[0] == "story/fraud:2"
+    found = json.loads(
+        server.cli("search", "--order-by", "metrics.f1", "--in", "story/fraud", "--json").stdout
+    )
+    assert [each["reference"] for each in found] == ["story/fraud:1", "story/fraud:2"]
+    builds = json.loads(
+        server.cli("search", 'state == "SUCCEEDED"', "--kind", "builds", "--in", "story/", "--json").stdout
+    )
+    assert [each["build"] for each in builds] == ["story/fraud/builds/1"] or [each["name"] for each in builds]
+    models = server.cli("search", 'text("fraud")', "--kind", "models").stdout
+    assert "story/fraud" in models
+    wrong = server.cli("search", "metrics.f1 >", check=False)
+    assert wrong.returncode == 1
+    assert "line 1, column 13" in wrong.stderr
+    limited = json.loads(server.cli("search", "--limit", "1", "--in", "story/", "--json").stdout)
+    assert len(limited) == 1
+
+
+def test_lineage_prints_trees_and_dot(story: tuple[Server, Path]) -> None:
+    server, _ = story
+    tree = server.cli("lineage", "story/fraud:2").stdout
+    assert tree.splitlines() == ["story/fraud:2 (v2)", "made from", "└─ fine-tuned hf:org/base"]
+    affected = server.cli("lineage", "hf:org/base", "--down").stdout
+    assert "├─ fine-tuned story/fraud:1 (v1)" in affected
+    assert "└─ fine-tuned story/fraud:2 (v2)" in affected
+    built = server.cli("lineage", "story/fraud:3").stdout
+    assert "└─ built story/fraud/builds/1" in built
+    dot = server.cli("lineage", "story/fraud:2", "--dot").stdout
+    assert dot.startswith("digraph lineage {")
+    assert '"hf:org/base" -> "story/fraud:2" [label="fine-tuned"];' in dot
+    document = json.loads(server.cli("lineage", "story/fraud:2", "--json").stdout)
+    assert document["root"] == "story/fraud:2"
