@@ -6,7 +6,6 @@ import importlib.metadata
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,7 +29,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Iterator[Path]:
+def repository(tmp_path: Path) -> Path:
     """A repository with one commit and a remote with credentials."""
     folder = tmp_path / "repository"
     folder.mkdir()
@@ -45,7 +44,7 @@ def repository(tmp_path: Path) -> Iterator[Path]:
     (folder / "train.py").write_text("lr = 0.1\n")
     git(folder, "add", ".")
     git(folder, "commit", "--quiet", "-m", "first")
-    yield folder
+    return folder
 
 
 def test_a_clean_repository_is_its_remote_commit_and_branch(repository: Path) -> None:

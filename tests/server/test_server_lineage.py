@@ -77,7 +77,7 @@ def test_what_is_affected_by_a_model_of_elsewhere_is_one_call(wire: Wire) -> Non
     found = walk(wire, uri, direction=pb.LINEAGE_DIRECTION_DOWN)
 
     assert found.root == uri
-    assert [node.name for node in found.nodes][0] == uri
+    assert found.nodes[0].name == uri
     assert {node.name for node in found.nodes} == {uri, first, second, third}
     assert (second, third, "fine-tuned") in edges(found)
     assert (first, second, "merged") in edges(found)

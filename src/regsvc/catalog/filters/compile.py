@@ -35,6 +35,10 @@ class Sql:
     text: str
     parameters: tuple[object, ...] = ()
 
+    def within(self, condition: str) -> Sql:
+        """This and another condition, if there is one."""
+        return Sql(f"{condition} AND {self.text}", self.parameters) if condition else self
+
 
 @dataclass(frozen=True)
 class _Typed:
@@ -76,11 +80,10 @@ class Compiler:
             if entry is None:
                 entry, other = self._entry(right, {}), left
                 operator = _MIRRORED.get(operator, operator)
-            if entry is not None and entry.table.direct and isinstance(other, Const):
-                test = self._compare_column(operator, entry.column, other)
-                yield self._ids(
-                    entry.table, Sql(f"{entry.table.key} = ? AND {test.text}", (entry.key, *test.parameters))
-                )
+            if entry is not None and isinstance(other, Const) and _indexed(entry, other):
+                test = self._compare_column(operator, entry.column, other).within(_partial(entry, other))
+                keyed = Sql(f"{entry.table.key} = ? AND {test.text}", (entry.key, *test.parameters))
+                yield self._ids(entry.table, keyed)
         elif isinstance(node, Call) and node.function == "@in":
             table = self._list(node.args[1], {})
             if table is not None and "" in table.fields and isinstance(node.args[0], Const):
@@ -351,6 +354,17 @@ class Compiler:
     def _expect(value: _Typed, kind: Type, node: Node) -> None:
         if value.type is not kind:
             raise Unsupported(f"a {kind.value} is expected here, not a {value.type.value}", node.position)
+
+
+def _indexed(entry: _Entry, other: Const) -> bool:
+    """Whether an index begins with the key and values of this type. Bools have none: they leave half of all."""
+    return entry.table.direct and not isinstance(other.value, bool)
+
+
+def _partial(entry: _Entry, other: Const) -> str:
+    """The condition of the partial index of numbers among params, which a query has to repeat."""
+    numeric = entry.column.type is Type.PARAM and not isinstance(other.value, str)
+    return f"{entry.column.sql}.string_value IS NULL" if numeric else ""
 
 
 def _string_condition(function: str, sql: str, part: str) -> Sql:

@@ -103,7 +103,7 @@ class Query:
         if column.type is not Type.PARAM:
             return column.sql.replace("x.", "o."), source, [held]
         value = "coalesce(o.double_value, o.int_value)"
-        return value, source, [held, Sql(f"{value} IS NOT NULL")]
+        return value, source, [held, Sql(f"o.string_value IS NULL AND {value} IS NOT NULL")]
 
     def _choose(self, db: Reader) -> None:
         """The most selective condition that an index answers, when it is selective enough."""
