@@ -85,6 +85,7 @@ class Measured:
     crowd_pushes: list[dict[str, Any]] = field(default_factory=list)
     ranges: list[dict[str, Any]] = field(default_factory=list)
     rates: list[dict[str, Any]] = field(default_factory=list)
+    search: dict[str, Any] = field(default_factory=dict)
     build_log: dict[str, Any] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     """Why a group, or something to compare with, could not be measured."""
@@ -102,6 +103,7 @@ def figures(run: Measured) -> list[Figure]:
         ("bytes", whole, _memory),
         ("ranges", whole, _ranges),
         ("rates", any(each["index"]["chunks"] >= WHOLE_INDEX for each in run.rates), _rates),
+        ("search", run.search.get("versions", 0) >= WHOLE_INDEX, _search),
         ("log", run.build_log.get("published_lines", 0) >= WHOLE_LOG, _log),
     )
     return [
@@ -222,6 +224,19 @@ def _rates(run: Measured) -> Iterator[Figure]:
         asked = ">= 1,200" if method == "GetVersion" else ">= 500"
         calls = [each["calls"][method] for each in run.rates]
         yield _each(f"{method} of 16 callers, calls/s", asked, calls, "per_second")
+
+
+def _search(run: Measured) -> Iterator[Figure]:
+    found = run.search
+    note = f"of {found['versions']:,} versions" if found else ""
+    for name, times in found.get("selective_ms", {"": {}}).items():
+        values = (times["p50"],) if times else ()
+        yield Figure(f"selective search by {name}, ms p50".replace(" by ,", ","), "<= 50", values, note)
+    for name, times in found.get("broad_ms", {"": {}}).items():
+        values = (times["p50"],) if times else ()
+        yield Figure(f"page of 100, {name}, ms p50".replace(", ,", ","), "<= 100", values, note)
+    slower = (found["push_full_ms"] / found["push_empty_ms"],) if found else ()
+    yield Figure("commit among them, x an empty registry's", "<= 2", slower, note)
 
 
 def _log(run: Measured) -> Iterator[Figure]:

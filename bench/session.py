@@ -18,6 +18,7 @@ import profiling
 import ranges
 import rates
 import report
+import search
 from figures import Measured, Rounds, figures
 from moving import RAW_STREAM, Files, Round
 from place import DISK, Place
@@ -25,7 +26,7 @@ from processes import Failed, Server
 from rivals import Rival, rivals
 from sources import SMALL_FILES_PER_GIB
 
-GROUPS = ("bytes", "small", "ranges", "crowd", "log", "rates", "profile")
+GROUPS = ("bytes", "small", "ranges", "crowd", "log", "rates", "search", "profile")
 _CLIENT = 150
 """MiB that a client of the crowd may take, besides what it pulls."""
 _GIB = 1024
@@ -59,6 +60,7 @@ class Session:
             "crowd": self._crowd,
             "log": self._log,
             "rates": self._rates,
+            "search": self._search,
             "profile": self._profile,
         }
         for name in self._asked.group or GROUPS:
@@ -82,6 +84,7 @@ class Session:
             "crowd_pushes": run.crowd_pushes,
             "ranges": run.ranges,
             "rates": run.rates,
+            "search": run.search,
             "build_log": run.build_log,
             "profiles": self._profiles,
         }
@@ -164,6 +167,13 @@ class Session:
         for number, _ in self._rounds():
             _say(f"rates of calls and tails: round {number} of {self._asked.runs}")
             self._measured.rates.append(rates.measure(self._folder / "rates", rounds=1, **small))
+
+    def _search(self) -> None:
+        versions = 1_000_000 if self._share >= 1 else 20_000
+        _say(f"searches among {versions:,} versions")
+        self._measured.search = search.measure(
+            self._folder / "search", versions=versions, rounds=self._asked.runs
+        )
 
     def _profile(self) -> None:
         _say("profiles")

@@ -68,6 +68,7 @@ def main() -> None:
             source = live_build(story, endpoint)
             again(story, source)
             tuned = variant(story, source)
+            told_apart(story)
             deploy(story, source, tuned)
             report(story, work / "registry")
         holds("no process of the demo is left", not children())
@@ -147,10 +148,47 @@ def variant(story: Story, source: Path) -> Path:
         + " ".join(f"{key} {value:.3f}" for key, value in measured.items())
     )
     options = [word for key, value in measured.items() for word in ("--metric", f"{key}={value!r}")]
-    pushed = push(story, "push the variant", tuned, *options, "--param", f"tuned_layer={CHANGED_LAYER}")
+    options += [
+        "--param",
+        f"tuned_layer={CHANGED_LAYER}",
+        "--parent",
+        f"fine-tuned={MODEL}:1",
+        "--label",
+        "tuned",
+    ]
+    pushed = push(story, "push the variant", tuned, *options)
     holds("it sent no more than the changed tensors", 0 < pushed["bytes_sent"] <= 1.1 * changed)
     holds("its digest is what b3sum would print", pushed["digest"] == manifest_digest(tuned))
     return tuned
+
+
+def told_apart(story: Story) -> None:
+    """Compare, search and lineage of what was pushed."""
+    heading("What differs, found again, and where it comes from")
+    show(story, "compare", f"{MODEL}:1", f"{MODEL}:3")
+    found = story.command.json("compare", f"{MODEL}:1", f"{MODEL}:3")
+    changed = {row["name"] for row in found["tensors"]}
+    layer = f"encoder.layer.{CHANGED_LAYER}."
+    holds(
+        "only tensors of the changed layer differ", bool(changed) and all(layer in name for name in changed)
+    )
+    holds("every one of them is counted", found["subjects"][1]["tensors_changed"] == len(changed))
+
+    metric, value = next(iter(story.command.json("show", f"{MODEL}:3")["metrics"].items()))
+    filter_ = f'metrics["{metric}"] == {value!r} && "tuned" in labels'
+    [hit] = story.command.json("search", filter_)
+    holds("search finds it by its metric and label", hit["reference"].endswith(":3"))
+
+    show(story, "lineage", f"{MODEL}:3")
+    edges = story.command.json("lineage", f"{MODEL}:3")["edges"]
+    holds("it was fine-tuned from the first", any(edge["relation"] == "fine-tuned" for edge in edges))
+    holds("which a build made", any(edge["relation"] == "built" for edge in edges))
+
+
+def show(story: Story, *arguments: str) -> None:
+    """What a command prints, indented."""
+    for line in story.command.text(*arguments).rstrip().splitlines():
+        say(f"  {line.rstrip()}")
 
 
 def deploy(story: Story, source: Path, tuned: Path) -> None:

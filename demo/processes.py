@@ -70,6 +70,16 @@ class Regsvc:
             raise CommandFailed(f"regsvc {shlex.join(arguments)}: {done.stderr.strip()}")
         return json.loads(done.stdout)
 
+    def text(self, *arguments: str) -> str:
+        """Run a command and give what it printed for people."""
+        self._say(f"$ regsvc {shlex.join(arguments)}")
+        done = subprocess.run(
+            _regsvc(*arguments), env=self._environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise CommandFailed(f"regsvc {shlex.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
     @contextlib.contextmanager
     def started(self, *arguments: str, output: Path | None = None) -> Iterator[subprocess.Popen[str]]:
         """Run a command beside this process; its stdout goes to a file, or can be read line by line."""
