@@ -1,13 +1,30 @@
-"""Metric series of builds."""
+"""Metric series of builds, and evaluations of versions: points, and a summary of each series kept with them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from regsvc.catalog import builds
 from regsvc.catalog.builds import Build
 from regsvc.catalog.database import Reader, Transaction
+
+_SUMMARY = "point_count, last_value, last_step, last_at, min_value, max_value"
+_APPEND_METRIC = (
+    "INSERT INTO metric_series (build_id, key, last_value, point_count, last_step, last_at, min_value, max_value)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (build_id, key) "
+)
+_APPEND_EVALUATION = (
+    "INSERT INTO evaluation_series (version_id, source, key, last_value, point_count, last_step, last_at,"
+    " min_value, max_value) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (version_id, source, key) "
+)
+_MERGE = (
+    "DO UPDATE SET last_value = excluded.last_value, last_step = excluded.last_step, last_at = excluded.last_at,"
+    " point_count = {series}.point_count + excluded.point_count,"
+    " min_value = min({series}.min_value, excluded.min_value), max_value = max({series}.max_value, excluded.max_value)"
+)
+# SQLite's min and max of two are PostgreSQL's least and greatest.
 
 
 @dataclass(frozen=True)
@@ -21,19 +38,43 @@ class MetricPoint:
     """Microseconds since 1970."""
 
 
+@dataclass(frozen=True)
+class Summary:
+    """A series without its points."""
+
+    source: str
+    """Who measured; empty for a build's own."""
+    key: str
+    count: int
+    last: float
+    """The value that came last."""
+    last_step: int
+    last_at: int
+    min: float
+    max: float
+
+
+@dataclass(frozen=True)
+class SeriesId:
+    """A series, and whose."""
+
+    owner: Literal["metric", "evaluation"]
+    id: int
+    count: int
+
+
 def append(tx: Transaction, build: Build, points: Sequence[MetricPoint]) -> None:
     """Append points, in order."""
     revision = builds.next_revision(tx, build)
-    last = {point.key: point.value for point in points}
+    summaries = _summaries("", points)
     tx.run_many(
-        "INSERT INTO metric_series (build_id, key, last_value) VALUES (?, ?, ?)"
-        " ON CONFLICT (build_id, key) DO UPDATE SET last_value = excluded.last_value",
-        [(build.id, key, value) for key, value in last.items()],
+        _APPEND_METRIC + _MERGE.format(series="metric_series"),
+        [(build.id, each.key, *_columns(each)) for each in summaries],
     )
     series: dict[str, int] = dict(
         tx.rows_in(
             "SELECT key, id FROM metric_series WHERE build_id = ? AND key IN ({})",
-            list(last),
+            [each.key for each in summaries],
             before=[build.id],
         )
     )
@@ -41,6 +82,76 @@ def append(tx: Transaction, build: Build, points: Sequence[MetricPoint]) -> None
         "INSERT INTO metric_points (series_id, build_id, revision, step, value, at) VALUES (?, ?, ?, ?, ?, ?)",
         [(series[point.key], build.id, revision, point.step, point.value, point.at) for point in points],
     )
+
+
+def evaluate(tx: Transaction, version_id: int, source: str, points: Sequence[MetricPoint]) -> None:
+    """Append points to the evaluations of a version, in order."""
+    summaries = _summaries(source, points)
+    tx.run_many(
+        _APPEND_EVALUATION + _MERGE.format(series="evaluation_series"),
+        [(version_id, source, each.key, *_columns(each)) for each in summaries],
+    )
+    series: dict[str, int] = dict(
+        tx.rows_in(
+            "SELECT key, id FROM evaluation_series WHERE version_id = ? AND source = ? AND key IN ({})",
+            [each.key for each in summaries],
+            before=[version_id, source],
+        )
+    )
+    tx.run_many(
+        "INSERT INTO evaluation_points (series_id, step, value, at) VALUES (?, ?, ?, ?)",
+        [(series[point.key], point.step, point.value, point.at) for point in points],
+    )
+
+
+def of_build(db: Reader, build_id: int) -> list[Summary]:
+    """By key."""
+    rows = db.rows(
+        f"SELECT '', key, {_SUMMARY} FROM metric_series WHERE build_id = ? ORDER BY key",  # noqa: S608
+        [build_id],
+    )
+    return [Summary(*row) for row in rows]
+
+
+def of_version(db: Reader, version_id: int) -> list[Summary]:
+    """Evaluations, by source and key."""
+    rows = db.rows(
+        f"SELECT source, key, {_SUMMARY} FROM evaluation_series WHERE version_id = ? ORDER BY source, key",  # noqa: S608
+        [version_id],
+    )
+    return [Summary(*row) for row in rows]
+
+
+def count_evaluations(db: Reader, version_id: int) -> int:
+    """How many series a version's evaluations are."""
+    return int(db.value("SELECT count(*) FROM evaluation_series WHERE version_id = ?", [version_id]))
+
+
+def find_build_series(db: Reader, build_id: int, key: str) -> SeriesId | None:
+    """A series of a build."""
+    row = db.row("SELECT id, point_count FROM metric_series WHERE build_id = ? AND key = ?", [build_id, key])
+    return None if row is None else SeriesId("metric", *row)
+
+
+def find_evaluation(db: Reader, version_id: int, source: str, key: str) -> SeriesId | None:
+    """A series of a version's evaluations."""
+    row = db.row(
+        "SELECT id, point_count FROM evaluation_series WHERE version_id = ? AND source = ? AND key = ?",
+        [version_id, source, key],
+    )
+    return None if row is None else SeriesId("evaluation", *row)
+
+
+def points(
+    db: Reader, series: SeriesId, after: tuple[int, int] | None, limit: int
+) -> list[tuple[int, int, float, int]]:
+    """(step, id, value, time) of the next points, by step and then as they came."""
+    table, condition = f"{series.owner}_points", "" if after is None else " AND (step, id) > (?, ?)"
+    rows = db.rows(
+        f"SELECT step, id, value, at FROM {table} WHERE series_id = ?{condition} ORDER BY step, id LIMIT ?",  # noqa: S608
+        [series.id, *(after or ()), limit],
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 def after(db: Reader, build_id: int, revision: int, limit: int) -> tuple[list[MetricPoint], int | None]:
@@ -59,3 +170,34 @@ def after(db: Reader, build_id: int, revision: int, limit: int) -> tuple[list[Me
     begun = rows[-1][0]
     whole = [row for row in rows if row[0] < begun]
     return [MetricPoint(*row[1:]) for row in whole], whole[-1][0]
+
+
+def _summaries(source: str, points: Sequence[MetricPoint]) -> list[Summary]:
+    """One for each key, of these points alone."""
+    by_key: dict[str, list[MetricPoint]] = {}
+    for point in points:
+        by_key.setdefault(point.key, []).append(point)
+    return [
+        Summary(
+            source,
+            key,
+            len(found),
+            found[-1].value,
+            found[-1].step,
+            found[-1].at,
+            min(point.value for point in found),
+            max(point.value for point in found),
+        )
+        for key, found in by_key.items()
+    ]
+
+
+def _columns(summary: Summary) -> tuple[object, ...]:
+    return (
+        summary.last,
+        summary.count,
+        summary.last_step,
+        summary.last_at,
+        summary.min,
+        summary.max,
+    )

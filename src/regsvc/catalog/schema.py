@@ -431,3 +431,55 @@ INSERT INTO model_text (rowid, name, description)
 def search(db: Database) -> None:
     """Indexes by value, and full text. FTS5 is SQLite's; PostgreSQL has tsvector and GIN for it."""
     _run(db, _SEARCH)
+
+
+_SERIES = """
+ALTER TABLE metric_series ADD COLUMN point_count INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE metric_series ADD COLUMN last_step INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE metric_series ADD COLUMN last_at INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE metric_series ADD COLUMN min_value DOUBLE PRECISION NOT NULL DEFAULT 0;
+
+ALTER TABLE metric_series ADD COLUMN max_value DOUBLE PRECISION NOT NULL DEFAULT 0;
+
+CREATE INDEX metric_points_by_series ON metric_points(series_id, step, id);
+
+UPDATE metric_series SET
+  point_count = (SELECT count(*) FROM metric_points p WHERE p.series_id = metric_series.id),
+  min_value = (SELECT min(p.value) FROM metric_points p WHERE p.series_id = metric_series.id),
+  max_value = (SELECT max(p.value) FROM metric_points p WHERE p.series_id = metric_series.id),
+  last_step = (SELECT p.step FROM metric_points p WHERE p.series_id = metric_series.id ORDER BY p.id DESC LIMIT 1),
+  last_at = (SELECT p.at FROM metric_points p WHERE p.series_id = metric_series.id ORDER BY p.id DESC LIMIT 1)
+  WHERE EXISTS (SELECT 1 FROM metric_points p WHERE p.series_id = metric_series.id);
+
+CREATE TABLE evaluation_series (
+  id INTEGER PRIMARY KEY,
+  version_id INTEGER NOT NULL REFERENCES versions(id),
+  source TEXT NOT NULL,
+  key TEXT NOT NULL,
+  point_count INTEGER NOT NULL,
+  last_value DOUBLE PRECISION NOT NULL,
+  last_step INTEGER NOT NULL,
+  last_at INTEGER NOT NULL,
+  min_value DOUBLE PRECISION NOT NULL,
+  max_value DOUBLE PRECISION NOT NULL,
+  UNIQUE (version_id, source, key)
+);
+
+CREATE TABLE evaluation_points (
+  id INTEGER PRIMARY KEY,
+  series_id INTEGER NOT NULL REFERENCES evaluation_series(id),
+  step INTEGER NOT NULL,
+  value DOUBLE PRECISION NOT NULL,
+  at INTEGER NOT NULL
+);
+CREATE INDEX evaluation_points_by_series ON evaluation_points(series_id, step, id);
+"""
+
+
+@MIGRATIONS()
+def series(db: Database) -> None:
+    """Summaries of metric series, their points by step, and evaluations of versions."""
+    _run(db, _SERIES)

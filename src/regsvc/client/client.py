@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from regsvc.client import (
     records,
     remote_file,
     searching,
+    series,
 )
 from regsvc.client.build_records import Build, BuildUpdate, Event, LogLine
 from regsvc.client.cache import Cache
@@ -32,6 +34,7 @@ from regsvc.client.lineage import LineageGraph
 from regsvc.client.progress import Report
 from regsvc.client.remote_file import RemoteFile
 from regsvc.client.selection import Selection
+from regsvc.client.series import MetricSummary, MetricValue
 from regsvc.client.session import BuildSession
 from regsvc.content.comparison import Comparison
 from regsvc.content.record import Record, merged
@@ -216,6 +219,38 @@ class Client:
         return searching.search(
             self._connection(None), filter, kind=kind, within=within, order_by=order_by, limit=limit
         )
+
+    def metrics(self, ref: str) -> list[MetricSummary]:
+        """The metric series of a version or build with their summaries, by source and key. Raises `NotFound`."""
+        connection, owner = self._source(ref)
+        return series.list_series(connection, owner)
+
+    def series(
+        self, ref: str, key: str, *, source: str = "", max_points: int | None = None
+    ) -> list[MetricValue]:
+        """The points of one series by step; with `max_points` those that show its shape best.
+
+        `source` is who measured; the build's own by default. Raises `NotFound`, `InvalidArgument`.
+        """
+        connection, owner = self._source(ref)
+        return series.read_series(connection, owner, key, source, max_points)
+
+    def evaluate(
+        self,
+        ref: str,
+        source: str,
+        metrics: Mapping[str, float],
+        *,
+        step: int = 0,
+        time: datetime | None = None,
+    ) -> None:
+        """Add metrics that were measured after publication, under the name of who measured.
+
+        What was sealed with the version does not change. Raises `NotFound`, `MetricNotFinite`, `InvalidArgument`.
+        """
+        reference = refs.parse_reference(ref)
+        connection = self._connection(reference.server)
+        series.add_evaluation(connection, reference.version, source, metrics, step, time)
 
     def lineage(self, ref: str, *, direction: str = "both", depth: int = 0) -> LineageGraph:
         """What a version or build was made from (`up`), and what was made from it (`down`).

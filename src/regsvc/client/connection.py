@@ -23,6 +23,7 @@ from regsvc.v1 import (
     compare_pb2_grpc,
     event_pb2_grpc,
     lineage_pb2_grpc,
+    metric_pb2_grpc,
     record_pb2_grpc,
     registry_pb2_grpc,
     search_pb2_grpc,
@@ -76,6 +77,7 @@ class Connection:
         self.registry = registry_pb2_grpc.RegistryServiceStub(self._channel)
         self.search = search_pb2_grpc.SearchServiceStub(self._channel)
         self.lineage = lineage_pb2_grpc.LineageServiceStub(self._channel)
+        self.metrics = metric_pb2_grpc.MetricServiceStub(self._channel)
         self.compare = compare_pb2_grpc.CompareServiceStub(self._channel)
         self.records = record_pb2_grpc.RecordServiceStub(self._channel)
         self.events = event_pb2_grpc.EventServiceStub(self._channel)

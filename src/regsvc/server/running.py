@@ -24,6 +24,7 @@ from regsvc.server.framing import BulkFraming
 from regsvc.server.hub import Hub
 from regsvc.server.interceptors import ErrorInterceptor
 from regsvc.server.lineage import LineageServicer
+from regsvc.server.metrics import MetricServicer
 from regsvc.server.records import RecordServicer
 from regsvc.server.registry import RegistryServicer
 from regsvc.server.search import SearchServicer
@@ -43,6 +44,8 @@ from regsvc.v1 import (
     event_pb2_grpc,
     lineage_pb2,
     lineage_pb2_grpc,
+    metric_pb2,
+    metric_pb2_grpc,
     record_pb2,
     record_pb2_grpc,
     registry_pb2,
@@ -62,6 +65,7 @@ SERVICES = tuple(
         (compare_pb2, "CompareService"),
         (event_pb2, "EventService"),
         (lineage_pb2, "LineageService"),
+        (metric_pb2, "MetricService"),
         (record_pb2, "RecordService"),
         (registry_pb2, "RegistryService"),
         (search_pb2, "SearchService"),
@@ -123,6 +127,7 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(app, control, reads), server)
     search_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(app, control), server)
     lineage_pb2_grpc.add_LineageServiceServicer_to_server(LineageServicer(app, control), server)
+    metric_pb2_grpc.add_MetricServiceServicer_to_server(MetricServicer(app, control, bulk), server)
     compare_pb2_grpc.add_CompareServiceServicer_to_server(CompareServicer(app, bulk), server)
     record_pb2_grpc.add_RecordServiceServicer_to_server(RecordServicer(app, bulk, control, uploads), server)
     event_pb2_grpc.add_EventServiceServicer_to_server(

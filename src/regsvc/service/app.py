@@ -18,6 +18,7 @@ from regsvc.service.recording import Records
 from regsvc.service.recovery import recover
 from regsvc.service.registry import Registry
 from regsvc.service.search import Searcher
+from regsvc.service.series import Series
 from regsvc.service.uploads import Uploads
 from regsvc.store import PackStore
 
@@ -58,6 +59,7 @@ class RegistryApp:
         self.records = Records(self.catalog, self.store, self.files, pager, self.limits)
         self.searcher = Searcher(self.catalog, pager, self.limits)
         self.lineage = Lineage(self.catalog)
+        self.series = Series(self.catalog, self.limits)
         self.comparer = Comparer(self.catalog, self.files)
         self.events = Events(self.catalog)
         self.housekeeping = Housekeeping(self.catalog, self.builds, self.logs, self.uploads, self.limits)

@@ -1,0 +1,106 @@
+"""`regsvc metrics`, `evaluate` and `plot`: metrics over time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from regsvc import refs
+from regsvc.cli.output import connect_from_context, console, emit_json, human_time, json_option, json_time
+from regsvc.cli.pairs import metric_option
+from regsvc.client.plotting import FORMATS, plot_metric
+
+
+@click.command()
+@click.argument("ref")
+@click.argument("key", required=False)
+@click.option("--source", default="", metavar="NAME", help="Who measured.  [default: the build itself]")
+@click.option("--max-points", type=click.IntRange(2), metavar="N", help="Those that show the shape best.")
+@json_option
+@click.pass_context
+def metrics(
+    ctx: click.Context, ref: str, key: str | None, source: str, max_points: int | None, as_json: bool
+) -> None:
+    """List the metric series of a version or build; with KEY the points of one."""
+    client = connect_from_context(ctx, refs.parse_source(ref)[0])
+    if key is not None:
+        points = client.series(ref, key, source=source, max_points=max_points)
+        if as_json:
+            emit_json(
+                [{"step": each.step, "value": each.value, "time": json_time(each.time)} for each in points]
+            )
+            return
+        table = _table("STEP", "VALUE", "TIME")
+        for each in points:
+            table.add_row(str(each.step), f"{each.value:.8g}", human_time(each.time))
+        console().print(table)
+        return
+    found = client.metrics(ref)
+    if as_json:
+        emit_json([{**vars(each), "last_time": json_time(each.last_time)} for each in found])
+        return
+    table = _table("METRIC", "SOURCE", "POINTS", "LAST", "STEP", "MIN", "MAX", "TIME")
+    for series in found:
+        values = [f"{value:.6g}" for value in (series.min, series.max)]
+        table.add_row(
+            escape(series.key),
+            escape(series.source or "-"),
+            str(series.count),
+            f"{series.last:.6g}",
+            str(series.last_step),
+            *values,
+            human_time(series.last_time),
+        )
+    console().print(table)
+
+
+@click.command()
+@click.argument("ref")
+@click.argument("source")
+@metric_option
+@click.option("--step", type=int, default=0, show_default=True, help="Such as a day or a batch.")
+@click.pass_context
+def evaluate(ctx: click.Context, ref: str, source: str, metrics: dict[str, float], step: int) -> None:
+    """Add metrics to a version that was published already, under SOURCE, the name of who measured.
+
+    What was sealed with the version does not change: regsvc evaluate team/fraud@prod nightly --metric f1=0.81
+    """
+    if not metrics:
+        raise click.UsageError("give at least one --metric K=V")
+    connect_from_context(ctx, refs.parse_reference(ref).server).evaluate(ref, source, metrics, step=step)
+    console().print(f"{len(metrics)} metrics of {escape(source)} added to {escape(ref)}")
+
+
+@click.command()
+@click.argument("references", nargs=-1, required=True, metavar="REF... METRIC")
+@click.option(
+    "-o",
+    "--output",
+    default="plot.png",
+    show_default=True,
+    metavar="FILE",
+    help="Ends with .png, .svg or .pdf.",
+)
+@click.option("--x", "axis", type=click.Choice(["step", "time"]), default="step", show_default=True)
+@click.option("--source", default="", metavar="NAME", help="Who measured.  [default: the build itself]")
+@click.pass_context
+def plot(ctx: click.Context, references: tuple[str, ...], output: str, axis: str, source: str) -> None:
+    """Draw METRIC of one or more versions or builds over steps or time, by matplotlib (regsvc[plot])."""
+    *names, key = references
+    if not names:
+        raise click.UsageError("give at least one REF and a METRIC")
+    if Path(output).suffix not in FORMATS:
+        raise click.BadParameter(f"it ends with one of {', '.join(FORMATS)}", param_hint="--output")
+    client = connect_from_context(ctx, refs.parse_source(names[0])[0])
+    plot_metric(client, names, key, output, axis=axis, source=source)
+    console().print(f"wrote {escape(output)}")
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in titles:
+        table.add_column(title, no_wrap=True)
+    return table

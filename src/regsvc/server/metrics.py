@@ -1,0 +1,77 @@
+"""MetricService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from regsvc import refs
+from regsvc.catalog.database import now_us
+from regsvc.catalog.metrics import MetricPoint, Summary
+from regsvc.server import convert
+from regsvc.server.context import Context
+from regsvc.server.workers import Workers
+from regsvc.service.app import RegistryApp
+from regsvc.v1 import metric_pb2 as pb
+from regsvc.v1 import metric_pb2_grpc
+
+
+class MetricServicer(metric_pb2_grpc.MetricServiceServicer):
+    """Metrics over time."""
+
+    def __init__(self, app: RegistryApp, control: Workers, bulk: Workers):
+        self._series = app.series
+        self._limits = app.limits
+        self._run = control.run
+        self._bulk = bulk
+
+    async def ListSeries(self, request: pb.ListSeriesRequest, context: Context) -> pb.ListSeriesResponse:
+        found = await self._run(self._series.list, refs.source_from_wire(request.parent))
+        return pb.ListSeriesResponse(series=map(_summary_to, found))
+
+    async def ReadSeries(
+        self, request: pb.ReadSeriesRequest, context: Context
+    ) -> AsyncIterator[pb.ReadSeriesResponse]:
+        owner = refs.source_from_wire(request.parent)
+        pages = await self._bulk.run(
+            self._series.read, owner, request.source, request.key, request.max_points
+        )
+        async for page in self._bulk.iterate(pages):
+            for start in range(0, len(page), 10_000):
+                yield pb.ReadSeriesResponse(
+                    points=[
+                        pb.SeriesPoint(step=step, value=value, time=convert.timestamp(at))
+                        for step, value, at in page[start : start + 10_000]
+                    ]
+                )
+
+    async def AddEvaluation(
+        self, request: pb.AddEvaluationRequest, context: Context
+    ) -> pb.AddEvaluationResponse:
+        convert.check_count(len(request.points), self._limits.max_metric_points, "points")
+        now = now_us()
+        points = [
+            MetricPoint(
+                point.key,
+                point.value,
+                point.step,
+                convert.microseconds(point.time) if point.HasField("time") else now,
+            )
+            for point in request.points
+        ]
+        ref = refs.version_from_wire(request.version)
+        call = convert.request_of(request, "AddEvaluation")
+        await self._run(self._series.evaluate, ref, request.source, points, call)
+        return pb.AddEvaluationResponse()
+
+
+def _summary_to(summary: Summary) -> pb.SeriesSummary:
+    return pb.SeriesSummary(
+        source=summary.source,
+        key=summary.key,
+        count=summary.count,
+        last=summary.last,
+        last_step=summary.last_step,
+        last_time=convert.timestamp(summary.last_at),
+        min=summary.min,
+        max=summary.max,
+    )
