@@ -122,6 +122,12 @@ class RecordInvalid(InvalidArgument):
     reason = "RECORD_INVALID"
 
 
+class ProfileInvalid(InvalidArgument):
+    """The profile of a dataset is none."""
+
+    reason = "PROFILE_INVALID"
+
+
 class SameTwice(InvalidArgument):
     """Something is to be compared with itself."""
 

@@ -204,6 +204,52 @@ def build_from_wire(name: str) -> BuildName:
     return BuildName(_model_parts(parts, name), _number(parts[5], name))
 
 
+@dataclass(frozen=True)
+class DatasetRef:
+    """A dataset, or a version of it; without a number the latest."""
+
+    namespace: str
+    dataset: str
+    number: int | None = None
+
+    @property
+    def wire(self) -> str:
+        """The resource name that requests carry."""
+        return f"{self.parent}/versions/{LATEST if self.number is None else self.number}"
+
+    @property
+    def parent(self) -> str:
+        """The resource name of the dataset."""
+        return f"namespaces/{self.namespace}/datasets/{self.dataset}"
+
+    def __str__(self) -> str:
+        name = f"{self.namespace}/{self.dataset}"
+        return name if self.number is None else f"{name}:{self.number}"
+
+
+def parse_dataset(text: str) -> DatasetRef:
+    """Parse `[namespace/]dataset[:N]` or the wire form. Raises `NameInvalid`."""
+    if text.startswith("namespaces/"):
+        return dataset_from_wire(text)
+    base, colon, number = text.partition(":")
+    model = _short_model(base, text)
+    whole = not colon or number == LATEST
+    return DatasetRef(model.namespace, model.model, None if whole else _number(number, text))
+
+
+def dataset_from_wire(name: str) -> DatasetRef:
+    """`namespaces/{ns}/datasets/{dataset}[/versions/{number | latest}]`. Raises `NameInvalid`."""
+    parts = name.split("/")
+    if len(parts) not in (4, 6) or parts[0] != "namespaces" or parts[2] != "datasets":
+        raise _bad("dataset", name, "expected namespaces/{namespace}/datasets/{dataset}/versions/{number}")
+    number = None
+    if len(parts) == 6:
+        if parts[4] != "versions":
+            raise _bad("dataset", name, "expected {dataset}/versions/{number}")
+        number = None if parts[5] == LATEST else _number(parts[5], name)
+    return DatasetRef(_id(parts[1], "namespace"), _id(parts[3], "dataset"), number)
+
+
 def source_from_wire(name: str) -> VersionRef | BuildName:
     """A version or a build. Raises `NameInvalid`."""
     return build_from_wire(name) if "builds" in name.split("/")[4:5] else version_from_wire(name)

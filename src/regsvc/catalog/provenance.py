@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from regsvc.catalog import versions
+from regsvc.catalog import datasets, versions
 from regsvc.catalog.database import Reader, Transaction
 from regsvc.content import record as content
 from regsvc.content.record import Attachment, Environment, Parent, Record
@@ -35,6 +35,7 @@ def find(db: Reader, owner: Owner, owner_id: int) -> Record:
 
 def merge(tx: Transaction, build_id: int, record: Record) -> None:
     """Merge into the record of a build; what is set replaces what was there."""
+    datasets.link(tx, "build", build_id, record.datasets)
     put(tx, "build", build_id, content.merged(find(tx, "build", build_id), record))
 
 
@@ -66,7 +67,8 @@ def put(tx: Transaction, owner: Owner, owner_id: int, record: Record) -> None:
 
 
 def link(tx: Transaction, version_id: int, record: Record) -> None:
-    """Write what a new version is found by: labels and parents, which `numbered` has resolved."""
+    """Write what a new version is found by: labels, parents and datasets, which `numbered` has resolved."""
+    datasets.link(tx, "version", version_id, record.datasets)
     tx.run_many(
         "INSERT INTO version_labels (version_id, label) VALUES (?, ?)",
         [(version_id, label) for label in record.labels],
@@ -81,14 +83,15 @@ def link(tx: Transaction, version_id: int, record: Record) -> None:
 
 
 def numbered(db: Reader, record: Record) -> Record:
-    """The record with its parents by number, wherever an alias moves later. Raises `NotFound`."""
+    """The record with parents and datasets by number, wherever an alias moves later. Raises `NotFound`."""
     parents = [
         replace(parent, version=versions.find(db, version_from_wire(parent.version)).ref.wire)
         if parent.version
         else parent
         for parent in record.parents
     ]
-    return replace(record, parents=tuple(dict.fromkeys(parents)))
+    uses = [datasets.numbered(db, use) for use in record.datasets]
+    return replace(record, parents=tuple(dict.fromkeys(parents)), datasets=tuple(dict.fromkeys(uses)))
 
 
 def seal(tx: Transaction, version_id: int, digest: bytes) -> None:

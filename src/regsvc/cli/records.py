@@ -31,7 +31,7 @@ _SHOWN_PACKAGES = 8
 
 
 def record_options(command: Callable[P, R]) -> Callable[P, R]:
-    """What a push can say of its record; the function gets card, labels, parents, framework, format, image, capture."""
+    """What a push can say of its record; the function gets card, labels, parents, datasets and more."""
     options: tuple[Callable[[Callable[P, R]], Callable[P, R]], ...] = (
         click.option(
             "--no-capture", "capture", flag_value=False, default=True, help="No code, no environment."
@@ -49,6 +49,14 @@ def record_options(command: Callable[P, R]) -> Callable[P, R]:
             callback=_parents,
             help="What it was made from: fine-tuned, quantised, merged, distilled or converted, and a version or a"
             " URI such as hf:org/model.  Repeatable.",
+        ),
+        click.option(
+            "--dataset",
+            "datasets",
+            multiple=True,
+            metavar="[SPLIT=]DATASET",
+            callback=_datasets,
+            help="What it was trained or tested on, as train=team/transactions:3.  Repeatable.",
         ),
         click.option(
             "--label", "labels", multiple=True, metavar="L", help="A word to find it by.  Repeatable."
@@ -161,6 +169,9 @@ def record_rows(found: SealedRecord) -> Iterator[tuple[str, str]]:
         relation = parent.relation.name.lower().replace("_", "-") if parent.relation else "from"
         name = str(refs.version_from_wire(parent.version)) if parent.version else parent.uri
         yield "parent", f"{relation} {name}"
+    for use in record.datasets:
+        split = f" ({use.split})" if use.split else ""
+        yield "dataset", f"{refs.dataset_from_wire(use.dataset)}{split} b3:{use.digest[:16]}"
     yield "labels", " ".join(record.labels)
     for each in found.attachments:
         yield "attachment", f"{each.name}  {human_size(each.size)}  {each.digest.hex()[:16]}"
@@ -209,6 +220,14 @@ def _parents(ctx: click.Context, option: click.Parameter, pairs: tuple[str, ...]
         if not equals or not name:
             raise click.BadParameter(f"{pair!r} is not RELATION=REF")
         found[name] = relation
+    return found
+
+
+def _datasets(ctx: click.Context, option: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        split, equals, name = pair.rpartition("=")
+        found[name] = split if equals else ""
     return found
 
 

@@ -17,6 +17,7 @@ _COMMANDS = {
     "record": ("regsvc.cli.records:record", "Show how a version was made."),
     "note": ("regsvc.cli.records:note", "Add and list notes on versions."),
     "lineage": ("regsvc.cli.lineage:lineage", "Show what a version was made from, and into."),
+    "dataset": ("regsvc.cli.datasets:dataset", "Profile, list, show and compare datasets."),
     "metrics": ("regsvc.cli.metrics:metrics", "List metric series, or print one."),
     "evaluate": ("regsvc.cli.metrics:evaluate", "Add metrics to a published version."),
     "plot": ("regsvc.cli.metrics:plot", "Draw a metric of versions or builds."),

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regsvc import refs
 from regsvc.client import (
@@ -25,11 +25,13 @@ from regsvc.client import (
     searching,
     series,
 )
+from regsvc.client import datasets as data
 from regsvc.client.build_records import Build, BuildUpdate, Event, LogLine
 from regsvc.client.cache import Cache
 from regsvc.client.capture import NOTHING
 from regsvc.client.capture import capture as take_capture
 from regsvc.client.connection import Connection
+from regsvc.client.datasets import Dataset, DatasetComparison, DatasetUser
 from regsvc.client.lineage import LineageGraph
 from regsvc.client.progress import Report
 from regsvc.client.remote_file import RemoteFile
@@ -82,6 +84,7 @@ class Client:
         card: str = "",
         labels: Sequence[str] = (),
         parents: Mapping[str, str] | None = None,
+        datasets: Mapping[str, str] | None = None,
         framework: str = "",
         format: str = "",
         image: str = "",
@@ -99,7 +102,8 @@ class Client:
         about ten times a second from another thread. The same `request_id` never makes two versions.
 
         `card` is the model card in Markdown; `parents` gives the relation (`fine-tuned`, `quantised`, `merged`,
-        `distilled`, `converted`) by reference, or by URI for models of elsewhere; `image` is
+        `distilled`, `converted`) by reference, or by URI for models of elsewhere; `datasets` gives the split
+        (`train`, `test`) by dataset; `image` is
         `REFERENCE[@sha256:DIGEST]`; `record` says the same and more, `attachments` are blobs by name. Unless `capture`
         is false, or a build publishes it, code and environment are filled in by `regsvc.capture()`.
 
@@ -116,6 +120,7 @@ class Client:
             card=card,
             labels=labels,
             parents=parents,
+            datasets=datasets,
             framework=framework,
             format=format,
             image=image,
@@ -219,6 +224,37 @@ class Client:
         return searching.search(
             self._connection(None), filter, kind=kind, within=within, order_by=order_by, limit=limit
         )
+
+    def log_dataset(self, source: Any, name: str, *, uri: str = "") -> Dataset:
+        """Profile a CSV, Parquet or Arrow file, or a polars, pandas or Arrow table, and register it as a dataset.
+
+        Nothing of the rows leaves this machine but the profile: counts, extremes, histograms, frequent values. The same
+        data again is the same version. Name it in `datasets=` of a push. Needs `regsvc[data]`. Raises
+        `InvalidArgument` (it cannot be read, and why), `NameInvalid`, `FailedPrecondition` (no polars), `OSError`.
+        """
+        from regsvc.client.profiling import profile
+
+        found, digest = profile(source)
+        return data.register(self._connection(None), name, found, digest, uri)
+
+    def dataset(self, ref: str) -> Dataset:
+        """One version of a dataset (`[namespace/]dataset[:N]`) with its profile. Raises `NotFound`."""
+        return data.get(self._connection(None), ref)
+
+    def datasets(self, namespace: str | None = None) -> Iterator[Dataset]:
+        """The latest version of all datasets, or those of one namespace, by name."""
+        return data.list_all(self._connection(None), namespace)
+
+    def dataset_users(self, ref: str) -> list[DatasetUser]:
+        """Versions and builds that used a dataset, or one version of it, newest first. Raises `NotFound`."""
+        return data.users(self._connection(None), ref)
+
+    def compare_datasets(self, before: str, after: str) -> DatasetComparison:
+        """Schema changes, row counts and the drift of each column, by the profiles.
+
+        Raises `NotFound`, `InvalidArgument` (the same one twice), `FailedPrecondition` (one has no profile).
+        """
+        return data.compare(self._connection(None), before, after)
 
     def metrics(self, ref: str) -> list[MetricSummary]:
         """The metric series of a version or build with their summaries, by source and key. Raises `NotFound`."""

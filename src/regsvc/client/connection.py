@@ -21,6 +21,7 @@ from regsvc.v1 import (
     capabilities_pb2,
     capabilities_pb2_grpc,
     compare_pb2_grpc,
+    dataset_pb2_grpc,
     event_pb2_grpc,
     lineage_pb2_grpc,
     metric_pb2_grpc,
@@ -78,6 +79,7 @@ class Connection:
         self.search = search_pb2_grpc.SearchServiceStub(self._channel)
         self.lineage = lineage_pb2_grpc.LineageServiceStub(self._channel)
         self.metrics = metric_pb2_grpc.MetricServiceStub(self._channel)
+        self.datasets = dataset_pb2_grpc.DatasetServiceStub(self._channel)
         self.compare = compare_pb2_grpc.CompareServiceStub(self._channel)
         self.records = record_pb2_grpc.RecordServiceStub(self._channel)
         self.events = event_pb2_grpc.EventServiceStub(self._channel)

@@ -14,7 +14,7 @@ from regsvc import refs
 from regsvc.client.connection import Connection, translate
 from regsvc.client.records import time_from
 from regsvc.client.resume import resumed
-from regsvc.content.record import Attachment, Image, Parent, Record, Relation, digest_of
+from regsvc.content.record import Attachment, DatasetUse, Image, Parent, Record, Relation, digest_of
 from regsvc.errors import DigestMismatch, InvalidArgument, RegsvcError
 from regsvc.v1 import record_pb2
 from regsvc.wire import record as wire
@@ -51,6 +51,7 @@ def assembled(
     card: str = "",
     labels: Sequence[str] = (),
     parents: Mapping[str, str] | None = None,
+    datasets: Mapping[str, str] | None = None,
     framework: str = "",
     format: str = "",
     image: str = "",
@@ -65,6 +66,10 @@ def assembled(
         card=card or base.card,
         labels=tuple(dict.fromkeys([*base.labels, *labels])),
         parents=(*base.parents, *(_parent(name, relation) for name, relation in (parents or {}).items())),
+        datasets=(
+            *base.datasets,
+            *(DatasetUse(refs.parse_dataset(name).wire, split) for name, split in (datasets or {}).items()),
+        ),
         framework=framework or base.framework,
         format=format or base.format,
         image=image_of(image) if image else base.image,

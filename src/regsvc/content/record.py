@@ -107,6 +107,20 @@ class Parent:
 
 
 @dataclass(frozen=True)
+class DatasetUse:
+    """A dataset version that was used."""
+
+    dataset: str
+    """Resource name."""
+    split: str = ""
+    filter: str = ""
+    begin: str = ""
+    end: str = ""
+    digest: str = ""
+    """64 hex digits, of the dataset version."""
+
+
+@dataclass(frozen=True)
 class Attachment:
     """A blob that belongs to a record."""
 
@@ -131,19 +145,20 @@ class Record:
     format: str = ""
     gaps: Sequence[str] = ()
     """What could not be captured, and why."""
+    datasets: Sequence[DatasetUse] = ()
 
 
 EMPTY = Record()
 
 
 def merged(base: Record, over: Record) -> Record:
-    """`over` where it says something, else `base`; labels, parents and gaps of both."""
+    """`over` where it says something, else `base`; labels, parents, gaps and datasets of both."""
     given = {
         each.name: getattr(over, each.name)
         for each in fields(Record)
         if getattr(over, each.name) != getattr(EMPTY, each.name)
     }
-    for name in ("labels", "parents", "gaps"):
+    for name in ("labels", "parents", "gaps", "datasets"):
         given[name] = tuple(dict.fromkeys([*getattr(base, name), *getattr(over, name)]))
     return replace(base, **given)
 
@@ -180,6 +195,7 @@ def from_document(found: Mapping[str, Any]) -> Record:
         framework=found.get("framework", ""),
         format=found.get("format", ""),
         gaps=tuple(found.get("gaps", ())),
+        datasets=tuple(DatasetUse(**each) for each in found.get("datasets", ())),
     )
 
 
@@ -200,7 +216,6 @@ def sealed_text(
     params: Mapping[str, str | int | float | bool],
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
-    datasets: Iterable[Mapping[str, Any]],
     record: Record,
     attachments: Iterable[Attachment],
 ) -> bytes:
@@ -214,7 +229,6 @@ def sealed_text(
         "params": {key: _typed(value) for key, value in params.items()},
         "metrics": {key: float(value) for key, value in metrics.items()},
         "tags": dict(tags),
-        "datasets": [_bare(dict(each)) for each in datasets],
         "record": document(record),
         "attachments": [
             {"name": each.name, "size": str(each.size), "digest": each.digest.hex()} for each in attachments

@@ -19,6 +19,7 @@ from regsvc.server.builds import BuildServicer
 from regsvc.server.capabilities import CapabilitiesServicer
 from regsvc.server.compare import CompareServicer
 from regsvc.server.config import ServerConfig
+from regsvc.server.datasets import DatasetServicer
 from regsvc.server.events import EventServicer
 from regsvc.server.framing import BulkFraming
 from regsvc.server.hub import Hub
@@ -40,6 +41,8 @@ from regsvc.v1 import (
     capabilities_pb2_grpc,
     compare_pb2,
     compare_pb2_grpc,
+    dataset_pb2,
+    dataset_pb2_grpc,
     event_pb2,
     event_pb2_grpc,
     lineage_pb2,
@@ -63,6 +66,7 @@ SERVICES = tuple(
         (build_pb2, "BuildService"),
         (capabilities_pb2, "CapabilitiesService"),
         (compare_pb2, "CompareService"),
+        (dataset_pb2, "DatasetService"),
         (event_pb2, "EventService"),
         (lineage_pb2, "LineageService"),
         (metric_pb2, "MetricService"),
@@ -128,6 +132,7 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     search_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(app, control), server)
     lineage_pb2_grpc.add_LineageServiceServicer_to_server(LineageServicer(app, control), server)
     metric_pb2_grpc.add_MetricServiceServicer_to_server(MetricServicer(app, control, bulk), server)
+    dataset_pb2_grpc.add_DatasetServiceServicer_to_server(DatasetServicer(app, control), server)
     compare_pb2_grpc.add_CompareServiceServicer_to_server(CompareServicer(app, bulk), server)
     record_pb2_grpc.add_RecordServiceServicer_to_server(RecordServicer(app, bulk, control, uploads), server)
     event_pb2_grpc.add_EventServiceServicer_to_server(

@@ -7,6 +7,7 @@ from pathlib import Path
 from regsvc.catalog.database import Catalog, page_secret, store_id
 from regsvc.service.builds import Builds
 from regsvc.service.comparing import Comparer
+from regsvc.service.datasets import Datasets
 from regsvc.service.events import Events
 from regsvc.service.housekeeping import Housekeeping
 from regsvc.service.limits import Limits
@@ -60,6 +61,7 @@ class RegistryApp:
         self.searcher = Searcher(self.catalog, pager, self.limits)
         self.lineage = Lineage(self.catalog)
         self.series = Series(self.catalog, self.limits)
+        self.datasets = Datasets(self.catalog, pager)
         self.comparer = Comparer(self.catalog, self.files)
         self.events = Events(self.catalog)
         self.housekeeping = Housekeeping(self.catalog, self.builds, self.logs, self.uploads, self.limits)

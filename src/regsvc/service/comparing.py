@@ -27,7 +27,7 @@ from regsvc.content.comparison import (
 )
 from regsvc.content.record import Attachment, Record, TensorSpec, digest_of
 from regsvc.errors import InvalidArgument, SameTwice
-from regsvc.refs import BuildName, VersionRef, version_from_wire
+from regsvc.refs import BuildName, VersionRef, dataset_from_wire, version_from_wire
 from regsvc.service.reading import VersionReader
 from regsvc.service.tensordiff import TensorDiff, none_changed
 
@@ -194,6 +194,7 @@ def _facts(sides: Sequence[_Side]) -> Iterator[FactRow]:
     yield _fact("model", "labels", [", ".join(sorted(side.record.labels)) for side in sides])
     yield _fact("model", "parents", [", ".join(_parents(side.record)) for side in sides])
     yield _fact("model", "card", [_digest(side.record.card) for side in sides])
+    yield from _tables("datasets", [_datasets(side.record) for side in sides])
     yield _fact("signature", "inputs", [_specs(side.record.signature.inputs) for side in sides])
     yield _fact("signature", "outputs", [_specs(side.record.signature.outputs) for side in sides])
     yield _fact("signature", "json_schema", [_digest(side.record.signature.json_schema) for side in sides])
@@ -236,6 +237,16 @@ def _parents(record: Record) -> Iterator[str]:
     for parent in record.parents:
         name = str(version_from_wire(parent.version)) if parent.version else parent.uri
         yield f"{parent.relation.name.lower().replace('_', '-')} {name}"
+
+
+def _datasets(record: Record) -> dict[str, str]:
+    """Versions by dataset and split."""
+    found: dict[str, str] = {}
+    for use in record.datasets:
+        ref = dataset_from_wire(use.dataset)
+        key = f"{ref.namespace}/{ref.dataset}{f' ({use.split})' if use.split else ''}"
+        found[key] = ", ".join(filter(None, [found.get(key, ""), f":{ref.number}"]))
+    return found
 
 
 def _specs(specs: Sequence[TensorSpec]) -> str:

@@ -27,7 +27,7 @@ from regsvc.errors import (
 )
 from regsvc.refs import BuildName, VersionRef
 from regsvc.service.blobs import BlobWriter
-from regsvc.service.checks import check_text
+from regsvc.service.checks import check_step_name, check_text
 from regsvc.service.limits import Limits
 from regsvc.service.packing import Packer
 from regsvc.service.paging import Page, Pager, PageRequest
@@ -38,6 +38,7 @@ MAX_LABELS = 100
 MAX_LABEL_BYTES = 100
 MAX_PARENTS = 64
 MAX_GAPS = 100
+MAX_DATASETS = 200
 MAX_CARD_BYTES = 256 << 10
 MAX_TENSORS = 10_000
 MAX_DIMENSIONS = 32
@@ -231,6 +232,7 @@ def check_record(record: Record, limits: Limits) -> None:
         ("labels", len(record.labels), MAX_LABELS),
         ("parents", len(record.parents), MAX_PARENTS),
         ("gaps", len(record.gaps), MAX_GAPS),
+        ("datasets", len(record.datasets), MAX_DATASETS),
         ("packages", len(record.environment.packages), limits.max_packages),
         ("accelerators", len(record.environment.accelerators), 1_000),
         ("inputs and outputs", len(record.signature.inputs) + len(record.signature.outputs), MAX_TENSORS),
@@ -252,11 +254,21 @@ def check_record(record: Record, limits: Limits) -> None:
         raise RecordInvalid("an accelerator has no name")
     if not _IMAGE_DIGEST.fullmatch(record.image.digest):
         raise RecordInvalid("an image digest is sha256: and 64 hex digits")
+    _check_datasets(record)
     _check_signature(record)
     size = len(json.dumps(content.document(record), ensure_ascii=False).encode("utf-8", "replace"))
     if size > limits.max_full_record_bytes:
         limit = limits.max_full_record_bytes
         raise ResourceExhausted(f"a record of {size} bytes, at most {limit}", limit=limit)
+
+
+def _check_datasets(record: Record) -> None:
+    for use in record.datasets:
+        if not use.dataset:
+            raise RecordInvalid("a dataset that was used has a name")
+        check_step_name(use.split, optional=True)
+        for text in (use.filter, use.begin, use.end):
+            check_text(text, "what was used of a dataset", 4096)
 
 
 def _check_signature(record: Record) -> None:
@@ -300,7 +312,6 @@ def _text(db: Reader, version_id: int, digest: bytes, metadata: Metadata, record
         params=metadata.params,
         metrics=metadata.metrics,
         tags=metadata.tags,
-        datasets=(),
         record=record,
         attachments=provenance.attachments(db, "version", version_id),
     )

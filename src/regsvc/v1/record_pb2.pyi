@@ -26,7 +26,7 @@ PARENT_RELATION_DISTILLED: ParentRelation
 PARENT_RELATION_CONVERTED: ParentRelation
 
 class Record(_message.Message):
-    __slots__ = ("code", "environment", "image", "signature", "card", "labels", "parents", "framework", "format", "gaps", "attachments")
+    __slots__ = ("code", "environment", "image", "signature", "card", "labels", "parents", "framework", "format", "gaps", "attachments", "datasets")
     CODE_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,7 @@ class Record(_message.Message):
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     GAPS_FIELD_NUMBER: _ClassVar[int]
     ATTACHMENTS_FIELD_NUMBER: _ClassVar[int]
+    DATASETS_FIELD_NUMBER: _ClassVar[int]
     code: Code
     environment: Environment
     image: ContainerImage
@@ -49,7 +50,8 @@ class Record(_message.Message):
     format: str
     gaps: _containers.RepeatedScalarFieldContainer[str]
     attachments: _containers.RepeatedCompositeFieldContainer[Attachment]
-    def __init__(self, code: _Optional[_Union[Code, _Mapping]] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., image: _Optional[_Union[ContainerImage, _Mapping]] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., card: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., parents: _Optional[_Iterable[_Union[Parent, _Mapping]]] = ..., framework: _Optional[str] = ..., format: _Optional[str] = ..., gaps: _Optional[_Iterable[str]] = ..., attachments: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ...) -> None: ...
+    datasets: _containers.RepeatedCompositeFieldContainer[DatasetUse]
+    def __init__(self, code: _Optional[_Union[Code, _Mapping]] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., image: _Optional[_Union[ContainerImage, _Mapping]] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., card: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., parents: _Optional[_Iterable[_Union[Parent, _Mapping]]] = ..., framework: _Optional[str] = ..., format: _Optional[str] = ..., gaps: _Optional[_Iterable[str]] = ..., attachments: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ..., datasets: _Optional[_Iterable[_Union[DatasetUse, _Mapping]]] = ...) -> None: ...
 
 class Code(_message.Message):
     __slots__ = ("remote", "commit", "branch", "dirty", "diff", "snapshot")
@@ -151,6 +153,22 @@ class Parent(_message.Message):
     version: str
     uri: str
     def __init__(self, relation: _Optional[_Union[ParentRelation, str]] = ..., version: _Optional[str] = ..., uri: _Optional[str] = ...) -> None: ...
+
+class DatasetUse(_message.Message):
+    __slots__ = ("dataset", "split", "filter", "begin", "end", "digest")
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    SPLIT_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    dataset: str
+    split: str
+    filter: str
+    begin: str
+    end: str
+    digest: str
+    def __init__(self, dataset: _Optional[str] = ..., split: _Optional[str] = ..., filter: _Optional[str] = ..., begin: _Optional[str] = ..., end: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class Attachment(_message.Message):
     __slots__ = ("name", "size", "digest")

@@ -6,6 +6,7 @@ from regsvc.content.record import (
     Accelerator,
     Attachment,
     Code,
+    DatasetUse,
     Environment,
     Image,
     Parent,
@@ -30,6 +31,17 @@ def record_to(record: Record, attachments: list[Attachment] | None = None) -> pb
         framework=record.framework,
         format=record.format,
         gaps=record.gaps,
+        datasets=[
+            pb.DatasetUse(
+                dataset=each.dataset,
+                split=each.split,
+                filter=each.filter,
+                begin=each.begin,
+                end=each.end,
+                digest=each.digest,
+            )
+            for each in record.datasets
+        ],
         attachments=[
             pb.Attachment(name=each.name, size=each.size, digest=each.digest.hex())
             for each in attachments or ()
@@ -91,6 +103,10 @@ def record_from(message: pb.Record) -> Record:
         framework=message.framework,
         format=message.format,
         gaps=tuple(message.gaps),
+        datasets=tuple(
+            DatasetUse(each.dataset, each.split, each.filter, each.begin, each.end, each.digest)
+            for each in message.datasets
+        ),
     )
 
 

@@ -103,7 +103,9 @@ type Record struct {
 	// What could not be captured and why, a sentence each, for people. At most 100.
 	Gaps []string `protobuf:"bytes,10,rep,name=gaps,proto3" json:"gaps,omitempty"`
 	// By name. Set by the server.
-	Attachments   []*Attachment `protobuf:"bytes,11,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	Attachments []*Attachment `protobuf:"bytes,11,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// What it was trained, tested ... on. At most 200, each dataset and split once.
+	Datasets      []*DatasetUse `protobuf:"bytes,12,rep,name=datasets,proto3" json:"datasets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -211,6 +213,13 @@ func (x *Record) GetGaps() []string {
 func (x *Record) GetAttachments() []*Attachment {
 	if x != nil {
 		return x.Attachments
+	}
+	return nil
+}
+
+func (x *Record) GetDatasets() []*DatasetUse {
+	if x != nil {
+		return x.Datasets
 	}
 	return nil
 }
@@ -790,6 +799,97 @@ func (x *Parent) GetUri() string {
 	return ""
 }
 
+// DatasetUse is a dataset version that was used.
+type DatasetUse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// namespaces/{namespace}/datasets/{dataset}/versions/{number | latest}; the server keeps the number.
+	Dataset string `protobuf:"bytes,1,opt,name=dataset,proto3" json:"dataset,omitempty"`
+	// "train", "test" ...; at most 100 bytes.
+	Split string `protobuf:"bytes,2,opt,name=split,proto3" json:"split,omitempty"`
+	// Which rows: a query or filter, as text. At most 4 KiB.
+	Filter string `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	// The time span of the rows, as RFC 3339 or a date.
+	Begin string `protobuf:"bytes,4,opt,name=begin,proto3" json:"begin,omitempty"`
+	// Its end.
+	End string `protobuf:"bytes,5,opt,name=end,proto3" json:"end,omitempty"`
+	// Of the dataset version, 64 hex digits. Set by the server.
+	Digest        string `protobuf:"bytes,6,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DatasetUse) Reset() {
+	*x = DatasetUse{}
+	mi := &file_regsvc_v1_record_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DatasetUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DatasetUse) ProtoMessage() {}
+
+func (x *DatasetUse) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_record_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DatasetUse.ProtoReflect.Descriptor instead.
+func (*DatasetUse) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *DatasetUse) GetDataset() string {
+	if x != nil {
+		return x.Dataset
+	}
+	return ""
+}
+
+func (x *DatasetUse) GetSplit() string {
+	if x != nil {
+		return x.Split
+	}
+	return ""
+}
+
+func (x *DatasetUse) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *DatasetUse) GetBegin() string {
+	if x != nil {
+		return x.Begin
+	}
+	return ""
+}
+
+func (x *DatasetUse) GetEnd() string {
+	if x != nil {
+		return x.End
+	}
+	return ""
+}
+
+func (x *DatasetUse) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
 // Attachment is a blob that belongs to a record.
 type Attachment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -805,7 +905,7 @@ type Attachment struct {
 
 func (x *Attachment) Reset() {
 	*x = Attachment{}
-	mi := &file_regsvc_v1_record_proto_msgTypes[9]
+	mi := &file_regsvc_v1_record_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -817,7 +917,7 @@ func (x *Attachment) String() string {
 func (*Attachment) ProtoMessage() {}
 
 func (x *Attachment) ProtoReflect() protoreflect.Message {
-	mi := &file_regsvc_v1_record_proto_msgTypes[9]
+	mi := &file_regsvc_v1_record_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -830,7 +930,7 @@ func (x *Attachment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attachment.ProtoReflect.Descriptor instead.
 func (*Attachment) Descriptor() ([]byte, []int) {
-	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{9}
+	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Attachment) GetName() string {
@@ -869,7 +969,7 @@ type Note struct {
 
 func (x *Note) Reset() {
 	*x = Note{}
-	mi := &file_regsvc_v1_record_proto_msgTypes[10]
+	mi := &file_regsvc_v1_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +981,7 @@ func (x *Note) String() string {
 func (*Note) ProtoMessage() {}
 
 func (x *Note) ProtoReflect() protoreflect.Message {
-	mi := &file_regsvc_v1_record_proto_msgTypes[10]
+	mi := &file_regsvc_v1_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +994,7 @@ func (x *Note) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Note.ProtoReflect.Descriptor instead.
 func (*Note) Descriptor() ([]byte, []int) {
-	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{10}
+	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Note) GetAuthor() string {
@@ -929,7 +1029,7 @@ type GetRecordRequest struct {
 
 func (x *GetRecordRequest) Reset() {
 	*x = GetRecordRequest{}
-	mi := &file_regsvc_v1_record_proto_msgTypes[11]
+	mi := &file_regsvc_v1_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -941,7 +1041,7 @@ func (x *GetRecordRequest) String() string {
 func (*GetRecordRequest) ProtoMessage() {}
 
 func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_regsvc_v1_record_proto_msgTypes[11]
+	mi := &file_regsvc_v1_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -954,7 +1054,7 @@ func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordRequest) Descriptor() ([]byte, []int) {
-	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{11}
+	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetRecordRequest) GetName() string {
@@ -978,7 +1078,7 @@ type GetRecordResponse struct {
 
 func (x *GetRecordResponse) Reset() {
 	*x = GetRecordResponse{}
-	mi := &file_regsvc_v1_record_proto_msgTypes[12]
+	mi := &file_regsvc_v1_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -990,7 +1090,7 @@ func (x *GetRecordResponse) String() string {
 func (*GetRecordResponse) ProtoMessage() {}
 
 func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_regsvc_v1_record_proto_msgTypes[12]
+	mi := &file_regsvc_v1_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1003,7 +1103,7 @@ func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetRecordResponse) Descriptor() ([]byte, []int) {
-	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{12}
+	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetRecordResponse) GetRecord() *Record {
@@ -1040,7 +1140,7 @@ type LogRecordRequest struct {
 
 func (x *LogRecordRequest) Reset() {
 	*x = LogRecordRequest{}
-	mi := &file_regsvc_v1_record_proto_msgTypes[13]
+	mi := &file_regsvc_v1_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1052,7 +1152,7 @@ func (x *LogRecordRequest) String() string {
 func (*LogRecordRequest) ProtoMessage() {}
 
 func (x *LogRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_regsvc_v1_record_proto_msgTypes[13]
+	mi := &file_regsvc_v1_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1065,7 +1165,7 @@ func (x *LogRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogRecordRequest.ProtoReflect.Descriptor instead.
 func (*LogRecordRequest) Descriptor() ([]byte, []int) {
-	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{13}
+	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LogRecordRequest) GetBuild() string {
@@ -1091,7 +1191,7 @@ type LogRecordResponse struct {
 
 func (x *LogRecordResponse) Reset() {
 	*x = LogRecordResponse{}
-	mi := &file_regsvc_v1_record_proto_msgTypes[14]
+	mi := &file_regsvc_v1_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1103,7 +1203,7 @@ func (x *LogRecordResponse) String() string {
 func (*LogRecordResponse) ProtoMessage() {}
 
 func (x *LogRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_regsvc_v1_record_proto_msgTypes[14]
+	mi := &file_regsvc_v1_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1116,7 +1216,7 @@ func (x *LogRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogRecordResponse.ProtoReflect.Descriptor instead.
 func (*LogRecordResponse) Descriptor() ([]byte, []int) {
-	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{14}
+	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{15}
 }
 
 // Request message of RecordService.WriteAttachment.
@@ -1136,7 +1236,7 @@ type WriteAttachmentRequest struct {
 
 func (x *WriteAttachmentRequest) Reset() {
 	*x = WriteAttachmentRequest{}
-	mi := &file_regsvc_v1_record_proto_msgTypes[15]
+	mi := &file_regsvc_v1_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1148,7 +1248,7 @@ func (x *WriteAttachmentRequest) String() string {
 func (*WriteAttachmentRequest) ProtoMessage() {}
 
 func (x *WriteAttachmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_regsvc_v1_record_proto_msgTypes[15]
+	mi := &file_regsvc_v1_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1161,7 +1261,7 @@ func (x *WriteAttachmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteAttachmentRequest.ProtoReflect.Descriptor instead.
 func (*WriteAttachmentRequest) Descriptor() ([]byte, []int) {
-	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{15}
+	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WriteAttachmentRequest) GetOwner() string {
@@ -1202,7 +1302,7 @@ type WriteAttachmentResponse struct {
 
 func (x *WriteAttachmentResponse) Reset() {
 	*x = WriteAttachmentResponse{}
-	mi := &file_regsvc_v1_record_proto_msgTypes[16]
+	mi := &file_regsvc_v1_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1214,7 +1314,7 @@ func (x *WriteAttachmentResponse) String() string {
 func (*WriteAttachmentResponse) ProtoMessage() {}
 
 func (x *WriteAttachmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_regsvc_v1_record_proto_msgTypes[16]
+	mi := &file_regsvc_v1_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1227,7 +1327,7 @@ func (x *WriteAttachmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteAttachmentResponse.ProtoReflect.Descriptor instead.
 func (*WriteAttachmentResponse) Descriptor() ([]byte, []int) {
-	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{16}
+	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WriteAttachmentResponse) GetAttachment() *Attachment {
@@ -1250,7 +1350,7 @@ type ReadAttachmentRequest struct {
 
 func (x *ReadAttachmentRequest) Reset() {
 	*x = ReadAttachmentRequest{}
-	mi := &file_regsvc_v1_record_proto_msgTypes[17]
+	mi := &file_regsvc_v1_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1262,7 +1362,7 @@ func (x *ReadAttachmentRequest) String() string {
 func (*ReadAttachmentRequest) ProtoMessage() {}
 
 func (x *ReadAttachmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_regsvc_v1_record_proto_msgTypes[17]
+	mi := &file_regsvc_v1_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1275,7 +1375,7 @@ func (x *ReadAttachmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAttachmentRequest.ProtoReflect.Descriptor instead.
 func (*ReadAttachmentRequest) Descriptor() ([]byte, []int) {
-	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{17}
+	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReadAttachmentRequest) GetOwner() string {
@@ -1304,7 +1404,7 @@ type ReadAttachmentResponse struct {
 
 func (x *ReadAttachmentResponse) Reset() {
 	*x = ReadAttachmentResponse{}
-	mi := &file_regsvc_v1_record_proto_msgTypes[18]
+	mi := &file_regsvc_v1_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1416,7 @@ func (x *ReadAttachmentResponse) String() string {
 func (*ReadAttachmentResponse) ProtoMessage() {}
 
 func (x *ReadAttachmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_regsvc_v1_record_proto_msgTypes[18]
+	mi := &file_regsvc_v1_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1429,7 @@ func (x *ReadAttachmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAttachmentResponse.ProtoReflect.Descriptor instead.
 func (*ReadAttachmentResponse) Descriptor() ([]byte, []int) {
-	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{18}
+	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReadAttachmentResponse) GetAttachment() *Attachment {
@@ -1363,7 +1463,7 @@ type AddNoteRequest struct {
 
 func (x *AddNoteRequest) Reset() {
 	*x = AddNoteRequest{}
-	mi := &file_regsvc_v1_record_proto_msgTypes[19]
+	mi := &file_regsvc_v1_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1475,7 @@ func (x *AddNoteRequest) String() string {
 func (*AddNoteRequest) ProtoMessage() {}
 
 func (x *AddNoteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_regsvc_v1_record_proto_msgTypes[19]
+	mi := &file_regsvc_v1_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1488,7 @@ func (x *AddNoteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNoteRequest.ProtoReflect.Descriptor instead.
 func (*AddNoteRequest) Descriptor() ([]byte, []int) {
-	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{19}
+	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AddNoteRequest) GetVersion() string {
@@ -1429,7 +1529,7 @@ type AddNoteResponse struct {
 
 func (x *AddNoteResponse) Reset() {
 	*x = AddNoteResponse{}
-	mi := &file_regsvc_v1_record_proto_msgTypes[20]
+	mi := &file_regsvc_v1_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1541,7 @@ func (x *AddNoteResponse) String() string {
 func (*AddNoteResponse) ProtoMessage() {}
 
 func (x *AddNoteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_regsvc_v1_record_proto_msgTypes[20]
+	mi := &file_regsvc_v1_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1554,7 @@ func (x *AddNoteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNoteResponse.ProtoReflect.Descriptor instead.
 func (*AddNoteResponse) Descriptor() ([]byte, []int) {
-	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{20}
+	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AddNoteResponse) GetNote() *Note {
@@ -1477,7 +1577,7 @@ type ListNotesRequest struct {
 
 func (x *ListNotesRequest) Reset() {
 	*x = ListNotesRequest{}
-	mi := &file_regsvc_v1_record_proto_msgTypes[21]
+	mi := &file_regsvc_v1_record_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1489,7 +1589,7 @@ func (x *ListNotesRequest) String() string {
 func (*ListNotesRequest) ProtoMessage() {}
 
 func (x *ListNotesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_regsvc_v1_record_proto_msgTypes[21]
+	mi := &file_regsvc_v1_record_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1502,7 +1602,7 @@ func (x *ListNotesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNotesRequest.ProtoReflect.Descriptor instead.
 func (*ListNotesRequest) Descriptor() ([]byte, []int) {
-	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{21}
+	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListNotesRequest) GetVersion() string {
@@ -1538,7 +1638,7 @@ type ListNotesResponse struct {
 
 func (x *ListNotesResponse) Reset() {
 	*x = ListNotesResponse{}
-	mi := &file_regsvc_v1_record_proto_msgTypes[22]
+	mi := &file_regsvc_v1_record_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1550,7 +1650,7 @@ func (x *ListNotesResponse) String() string {
 func (*ListNotesResponse) ProtoMessage() {}
 
 func (x *ListNotesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_regsvc_v1_record_proto_msgTypes[22]
+	mi := &file_regsvc_v1_record_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1563,7 +1663,7 @@ func (x *ListNotesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNotesResponse.ProtoReflect.Descriptor instead.
 func (*ListNotesResponse) Descriptor() ([]byte, []int) {
-	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{22}
+	return file_regsvc_v1_record_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListNotesResponse) GetNotes() []*Note {
@@ -1584,7 +1684,7 @@ var File_regsvc_v1_record_proto protoreflect.FileDescriptor
 
 const file_regsvc_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x16regsvc/v1/record.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa8\x03\n" +
+	"\x16regsvc/v1/record.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdb\x03\n" +
 	"\x06Record\x12#\n" +
 	"\x04code\x18\x01 \x01(\v2\x0f.regsvc.v1.CodeR\x04code\x128\n" +
 	"\venvironment\x18\x02 \x01(\v2\x16.regsvc.v1.EnvironmentR\venvironment\x12/\n" +
@@ -1597,7 +1697,8 @@ const file_regsvc_v1_record_proto_rawDesc = "" +
 	"\x06format\x18\t \x01(\tR\x06format\x12\x12\n" +
 	"\x04gaps\x18\n" +
 	" \x03(\tR\x04gaps\x127\n" +
-	"\vattachments\x18\v \x03(\v2\x15.regsvc.v1.AttachmentR\vattachments\"\x94\x01\n" +
+	"\vattachments\x18\v \x03(\v2\x15.regsvc.v1.AttachmentR\vattachments\x121\n" +
+	"\bdatasets\x18\f \x03(\v2\x15.regsvc.v1.DatasetUseR\bdatasets\"\x94\x01\n" +
 	"\x04Code\x12\x16\n" +
 	"\x06remote\x18\x01 \x01(\tR\x06remote\x12\x16\n" +
 	"\x06commit\x18\x02 \x01(\tR\x06commit\x12\x16\n" +
@@ -1641,7 +1742,15 @@ const file_regsvc_v1_record_proto_rawDesc = "" +
 	"\x06Parent\x125\n" +
 	"\brelation\x18\x01 \x01(\x0e2\x19.regsvc.v1.ParentRelationR\brelation\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x10\n" +
-	"\x03uri\x18\x03 \x01(\tR\x03uri\"L\n" +
+	"\x03uri\x18\x03 \x01(\tR\x03uri\"\x94\x01\n" +
+	"\n" +
+	"DatasetUse\x12\x18\n" +
+	"\adataset\x18\x01 \x01(\tR\adataset\x12\x14\n" +
+	"\x05split\x18\x02 \x01(\tR\x05split\x12\x16\n" +
+	"\x06filter\x18\x03 \x01(\tR\x06filter\x12\x14\n" +
+	"\x05begin\x18\x04 \x01(\tR\x05begin\x12\x10\n" +
+	"\x03end\x18\x05 \x01(\tR\x03end\x12\x16\n" +
+	"\x06digest\x18\x06 \x01(\tR\x06digest\"L\n" +
 	"\n" +
 	"Attachment\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
@@ -1723,7 +1832,7 @@ func file_regsvc_v1_record_proto_rawDescGZIP() []byte {
 }
 
 var file_regsvc_v1_record_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_regsvc_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_regsvc_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_regsvc_v1_record_proto_goTypes = []any{
 	(ParentRelation)(0),             // 0: regsvc.v1.ParentRelation
 	(*Record)(nil),                  // 1: regsvc.v1.Record
@@ -1735,22 +1844,23 @@ var file_regsvc_v1_record_proto_goTypes = []any{
 	(*Signature)(nil),               // 7: regsvc.v1.Signature
 	(*TensorSpec)(nil),              // 8: regsvc.v1.TensorSpec
 	(*Parent)(nil),                  // 9: regsvc.v1.Parent
-	(*Attachment)(nil),              // 10: regsvc.v1.Attachment
-	(*Note)(nil),                    // 11: regsvc.v1.Note
-	(*GetRecordRequest)(nil),        // 12: regsvc.v1.GetRecordRequest
-	(*GetRecordResponse)(nil),       // 13: regsvc.v1.GetRecordResponse
-	(*LogRecordRequest)(nil),        // 14: regsvc.v1.LogRecordRequest
-	(*LogRecordResponse)(nil),       // 15: regsvc.v1.LogRecordResponse
-	(*WriteAttachmentRequest)(nil),  // 16: regsvc.v1.WriteAttachmentRequest
-	(*WriteAttachmentResponse)(nil), // 17: regsvc.v1.WriteAttachmentResponse
-	(*ReadAttachmentRequest)(nil),   // 18: regsvc.v1.ReadAttachmentRequest
-	(*ReadAttachmentResponse)(nil),  // 19: regsvc.v1.ReadAttachmentResponse
-	(*AddNoteRequest)(nil),          // 20: regsvc.v1.AddNoteRequest
-	(*AddNoteResponse)(nil),         // 21: regsvc.v1.AddNoteResponse
-	(*ListNotesRequest)(nil),        // 22: regsvc.v1.ListNotesRequest
-	(*ListNotesResponse)(nil),       // 23: regsvc.v1.ListNotesResponse
-	nil,                             // 24: regsvc.v1.Environment.VariablesEntry
-	(*timestamppb.Timestamp)(nil),   // 25: google.protobuf.Timestamp
+	(*DatasetUse)(nil),              // 10: regsvc.v1.DatasetUse
+	(*Attachment)(nil),              // 11: regsvc.v1.Attachment
+	(*Note)(nil),                    // 12: regsvc.v1.Note
+	(*GetRecordRequest)(nil),        // 13: regsvc.v1.GetRecordRequest
+	(*GetRecordResponse)(nil),       // 14: regsvc.v1.GetRecordResponse
+	(*LogRecordRequest)(nil),        // 15: regsvc.v1.LogRecordRequest
+	(*LogRecordResponse)(nil),       // 16: regsvc.v1.LogRecordResponse
+	(*WriteAttachmentRequest)(nil),  // 17: regsvc.v1.WriteAttachmentRequest
+	(*WriteAttachmentResponse)(nil), // 18: regsvc.v1.WriteAttachmentResponse
+	(*ReadAttachmentRequest)(nil),   // 19: regsvc.v1.ReadAttachmentRequest
+	(*ReadAttachmentResponse)(nil),  // 20: regsvc.v1.ReadAttachmentResponse
+	(*AddNoteRequest)(nil),          // 21: regsvc.v1.AddNoteRequest
+	(*AddNoteResponse)(nil),         // 22: regsvc.v1.AddNoteResponse
+	(*ListNotesRequest)(nil),        // 23: regsvc.v1.ListNotesRequest
+	(*ListNotesResponse)(nil),       // 24: regsvc.v1.ListNotesResponse
+	nil,                             // 25: regsvc.v1.Environment.VariablesEntry
+	(*timestamppb.Timestamp)(nil),   // 26: google.protobuf.Timestamp
 }
 var file_regsvc_v1_record_proto_depIdxs = []int32{
 	2,  // 0: regsvc.v1.Record.code:type_name -> regsvc.v1.Code
@@ -1758,37 +1868,38 @@ var file_regsvc_v1_record_proto_depIdxs = []int32{
 	6,  // 2: regsvc.v1.Record.image:type_name -> regsvc.v1.ContainerImage
 	7,  // 3: regsvc.v1.Record.signature:type_name -> regsvc.v1.Signature
 	9,  // 4: regsvc.v1.Record.parents:type_name -> regsvc.v1.Parent
-	10, // 5: regsvc.v1.Record.attachments:type_name -> regsvc.v1.Attachment
-	4,  // 6: regsvc.v1.Environment.accelerators:type_name -> regsvc.v1.Accelerator
-	5,  // 7: regsvc.v1.Environment.packages:type_name -> regsvc.v1.Package
-	24, // 8: regsvc.v1.Environment.variables:type_name -> regsvc.v1.Environment.VariablesEntry
-	8,  // 9: regsvc.v1.Signature.inputs:type_name -> regsvc.v1.TensorSpec
-	8,  // 10: regsvc.v1.Signature.outputs:type_name -> regsvc.v1.TensorSpec
-	0,  // 11: regsvc.v1.Parent.relation:type_name -> regsvc.v1.ParentRelation
-	25, // 12: regsvc.v1.Note.time:type_name -> google.protobuf.Timestamp
-	1,  // 13: regsvc.v1.GetRecordResponse.record:type_name -> regsvc.v1.Record
-	1,  // 14: regsvc.v1.LogRecordRequest.record:type_name -> regsvc.v1.Record
-	10, // 15: regsvc.v1.WriteAttachmentResponse.attachment:type_name -> regsvc.v1.Attachment
-	10, // 16: regsvc.v1.ReadAttachmentResponse.attachment:type_name -> regsvc.v1.Attachment
-	11, // 17: regsvc.v1.AddNoteResponse.note:type_name -> regsvc.v1.Note
-	11, // 18: regsvc.v1.ListNotesResponse.notes:type_name -> regsvc.v1.Note
-	12, // 19: regsvc.v1.RecordService.GetRecord:input_type -> regsvc.v1.GetRecordRequest
-	14, // 20: regsvc.v1.RecordService.LogRecord:input_type -> regsvc.v1.LogRecordRequest
-	16, // 21: regsvc.v1.RecordService.WriteAttachment:input_type -> regsvc.v1.WriteAttachmentRequest
-	18, // 22: regsvc.v1.RecordService.ReadAttachment:input_type -> regsvc.v1.ReadAttachmentRequest
-	20, // 23: regsvc.v1.RecordService.AddNote:input_type -> regsvc.v1.AddNoteRequest
-	22, // 24: regsvc.v1.RecordService.ListNotes:input_type -> regsvc.v1.ListNotesRequest
-	13, // 25: regsvc.v1.RecordService.GetRecord:output_type -> regsvc.v1.GetRecordResponse
-	15, // 26: regsvc.v1.RecordService.LogRecord:output_type -> regsvc.v1.LogRecordResponse
-	17, // 27: regsvc.v1.RecordService.WriteAttachment:output_type -> regsvc.v1.WriteAttachmentResponse
-	19, // 28: regsvc.v1.RecordService.ReadAttachment:output_type -> regsvc.v1.ReadAttachmentResponse
-	21, // 29: regsvc.v1.RecordService.AddNote:output_type -> regsvc.v1.AddNoteResponse
-	23, // 30: regsvc.v1.RecordService.ListNotes:output_type -> regsvc.v1.ListNotesResponse
-	25, // [25:31] is the sub-list for method output_type
-	19, // [19:25] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	11, // 5: regsvc.v1.Record.attachments:type_name -> regsvc.v1.Attachment
+	10, // 6: regsvc.v1.Record.datasets:type_name -> regsvc.v1.DatasetUse
+	4,  // 7: regsvc.v1.Environment.accelerators:type_name -> regsvc.v1.Accelerator
+	5,  // 8: regsvc.v1.Environment.packages:type_name -> regsvc.v1.Package
+	25, // 9: regsvc.v1.Environment.variables:type_name -> regsvc.v1.Environment.VariablesEntry
+	8,  // 10: regsvc.v1.Signature.inputs:type_name -> regsvc.v1.TensorSpec
+	8,  // 11: regsvc.v1.Signature.outputs:type_name -> regsvc.v1.TensorSpec
+	0,  // 12: regsvc.v1.Parent.relation:type_name -> regsvc.v1.ParentRelation
+	26, // 13: regsvc.v1.Note.time:type_name -> google.protobuf.Timestamp
+	1,  // 14: regsvc.v1.GetRecordResponse.record:type_name -> regsvc.v1.Record
+	1,  // 15: regsvc.v1.LogRecordRequest.record:type_name -> regsvc.v1.Record
+	11, // 16: regsvc.v1.WriteAttachmentResponse.attachment:type_name -> regsvc.v1.Attachment
+	11, // 17: regsvc.v1.ReadAttachmentResponse.attachment:type_name -> regsvc.v1.Attachment
+	12, // 18: regsvc.v1.AddNoteResponse.note:type_name -> regsvc.v1.Note
+	12, // 19: regsvc.v1.ListNotesResponse.notes:type_name -> regsvc.v1.Note
+	13, // 20: regsvc.v1.RecordService.GetRecord:input_type -> regsvc.v1.GetRecordRequest
+	15, // 21: regsvc.v1.RecordService.LogRecord:input_type -> regsvc.v1.LogRecordRequest
+	17, // 22: regsvc.v1.RecordService.WriteAttachment:input_type -> regsvc.v1.WriteAttachmentRequest
+	19, // 23: regsvc.v1.RecordService.ReadAttachment:input_type -> regsvc.v1.ReadAttachmentRequest
+	21, // 24: regsvc.v1.RecordService.AddNote:input_type -> regsvc.v1.AddNoteRequest
+	23, // 25: regsvc.v1.RecordService.ListNotes:input_type -> regsvc.v1.ListNotesRequest
+	14, // 26: regsvc.v1.RecordService.GetRecord:output_type -> regsvc.v1.GetRecordResponse
+	16, // 27: regsvc.v1.RecordService.LogRecord:output_type -> regsvc.v1.LogRecordResponse
+	18, // 28: regsvc.v1.RecordService.WriteAttachment:output_type -> regsvc.v1.WriteAttachmentResponse
+	20, // 29: regsvc.v1.RecordService.ReadAttachment:output_type -> regsvc.v1.ReadAttachmentResponse
+	22, // 30: regsvc.v1.RecordService.AddNote:output_type -> regsvc.v1.AddNoteResponse
+	24, // 31: regsvc.v1.RecordService.ListNotes:output_type -> regsvc.v1.ListNotesResponse
+	26, // [26:32] is the sub-list for method output_type
+	20, // [20:26] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_regsvc_v1_record_proto_init() }
@@ -1802,7 +1913,7 @@ func file_regsvc_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_regsvc_v1_record_proto_rawDesc), len(file_regsvc_v1_record_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

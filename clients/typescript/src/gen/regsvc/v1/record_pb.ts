@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file regsvc/v1/record.proto.
  */
 export const file_regsvc_v1_record: GenFile = /*@__PURE__*/
-  fileDesc("ChZyZWdzdmMvdjEvcmVjb3JkLnByb3RvEglyZWdzdmMudjEixgIKBlJlY29yZBIdCgRjb2RlGAEgASgLMg8ucmVnc3ZjLnYxLkNvZGUSKwoLZW52aXJvbm1lbnQYAiABKAsyFi5yZWdzdmMudjEuRW52aXJvbm1lbnQSKAoFaW1hZ2UYAyABKAsyGS5yZWdzdmMudjEuQ29udGFpbmVySW1hZ2USJwoJc2lnbmF0dXJlGAQgASgLMhQucmVnc3ZjLnYxLlNpZ25hdHVyZRIMCgRjYXJkGAUgASgJEg4KBmxhYmVscxgGIAMoCRIiCgdwYXJlbnRzGAcgAygLMhEucmVnc3ZjLnYxLlBhcmVudBIRCglmcmFtZXdvcmsYCCABKAkSDgoGZm9ybWF0GAkgASgJEgwKBGdhcHMYCiADKAkSKgoLYXR0YWNobWVudHMYCyADKAsyFS5yZWdzdmMudjEuQXR0YWNobWVudCJlCgRDb2RlEg4KBnJlbW90ZRgBIAEoCRIOCgZjb21taXQYAiABKAkSDgoGYnJhbmNoGAMgASgJEg0KBWRpcnR5GAQgASgIEgwKBGRpZmYYBSABKAkSEAoIc25hcHNob3QYBiABKAkitAIKC0Vudmlyb25tZW50Eg4KBnB5dGhvbhgBIAEoCRIQCghwbGF0Zm9ybRgCIAEoCRILCgNjcHUYAyABKAkSDQoFY29yZXMYBCABKA0SFAoMbWVtb3J5X2J5dGVzGAUgASgEEiwKDGFjY2VsZXJhdG9ycxgGIAMoCzIWLnJlZ3N2Yy52MS5BY2NlbGVyYXRvchIkCghwYWNrYWdlcxgHIAMoCzISLnJlZ3N2Yy52MS5QYWNrYWdlEjgKCXZhcmlhYmxlcxgIIAMoCzIlLnJlZ3N2Yy52MS5FbnZpcm9ubWVudC5WYXJpYWJsZXNFbnRyeRIRCglsb2NrX2ZpbGUYCSABKAkaMAoOVmFyaWFibGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJBCgtBY2NlbGVyYXRvchIMCgRuYW1lGAEgASgJEhQKDG1lbW9yeV9ieXRlcxgCIAEoBBIOCgZkcml2ZXIYAyABKAkiKAoHUGFja2FnZRIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkiMwoOQ29udGFpbmVySW1hZ2USEQoJcmVmZXJlbmNlGAEgASgJEg4KBmRpZ2VzdBgCIAEoCSJvCglTaWduYXR1cmUSJQoGaW5wdXRzGAEgAygLMhUucmVnc3ZjLnYxLlRlbnNvclNwZWMSJgoHb3V0cHV0cxgCIAMoCzIVLnJlZ3N2Yy52MS5UZW5zb3JTcGVjEhMKC2pzb25fc2NoZW1hGAMgASgJIjgKClRlbnNvclNwZWMSDAoEbmFtZRgBIAEoCRINCgVkdHlwZRgCIAEoCRINCgVzaGFwZRgDIAMoEiJTCgZQYXJlbnQSKwoIcmVsYXRpb24YASABKA4yGS5yZWdzdmMudjEuUGFyZW50UmVsYXRpb24SDwoHdmVyc2lvbhgCIAEoCRILCgN1cmkYAyABKAkiOAoKQXR0YWNobWVudBIMCgRuYW1lGAEgASgJEgwKBHNpemUYAiABKAQSDgoGZGlnZXN0GAMgASgJIk4KBE5vdGUSDgoGYXV0aG9yGAEgASgJEgwKBHRleHQYAiABKAkSKAoEdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiIAoQR2V0UmVjb3JkUmVxdWVzdBIMCgRuYW1lGAEgASgJIlsKEUdldFJlY29yZFJlc3BvbnNlEiEKBnJlY29yZBgBIAEoCzIRLnJlZ3N2Yy52MS5SZWNvcmQSEwoLc2VhbGVkX3RleHQYAiABKAkSDgoGZGlnZXN0GAMgASgJIkQKEExvZ1JlY29yZFJlcXVlc3QSDQoFYnVpbGQYASABKAkSIQoGcmVjb3JkGAIgASgLMhEucmVnc3ZjLnYxLlJlY29yZCITChFMb2dSZWNvcmRSZXNwb25zZSJTChZXcml0ZUF0dGFjaG1lbnRSZXF1ZXN0Eg0KBW93bmVyGAEgASgJEgwKBG5hbWUYAiABKAkSDgoGZGlnZXN0GAMgASgJEgwKBGRhdGEYDyABKAwiRAoXV3JpdGVBdHRhY2htZW50UmVzcG9uc2USKQoKYXR0YWNobWVudBgBIAEoCzIVLnJlZ3N2Yy52MS5BdHRhY2htZW50IjQKFVJlYWRBdHRhY2htZW50UmVxdWVzdBINCgVvd25lchgBIAEoCRIMCgRuYW1lGAIgASgJIlEKFlJlYWRBdHRhY2htZW50UmVzcG9uc2USKQoKYXR0YWNobWVudBgBIAEoCzIVLnJlZ3N2Yy52MS5BdHRhY2htZW50EgwKBGRhdGEYDyABKAwiUwoOQWRkTm90ZVJlcXVlc3QSDwoHdmVyc2lvbhgBIAEoCRIOCgZhdXRob3IYAiABKAkSDAoEdGV4dBgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIjAKD0FkZE5vdGVSZXNwb25zZRIdCgRub3RlGAEgASgLMg8ucmVnc3ZjLnYxLk5vdGUiSgoQTGlzdE5vdGVzUmVxdWVzdBIPCgd2ZXJzaW9uGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIkwKEUxpc3ROb3Rlc1Jlc3BvbnNlEh4KBW5vdGVzGAEgAygLMg8ucmVnc3ZjLnYxLk5vdGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKsoBCg5QYXJlbnRSZWxhdGlvbhIfChtQQVJFTlRfUkVMQVRJT05fVU5TUEVDSUZJRUQQABIeChpQQVJFTlRfUkVMQVRJT05fRklORV9UVU5FRBABEh0KGVBBUkVOVF9SRUxBVElPTl9RVUFOVElTRUQQAhIaChZQQVJFTlRfUkVMQVRJT05fTUVSR0VEEAMSHQoZUEFSRU5UX1JFTEFUSU9OX0RJU1RJTExFRBAEEh0KGVBBUkVOVF9SRUxBVElPTl9DT05WRVJURUQQBTLtAwoNUmVjb3JkU2VydmljZRJLCglHZXRSZWNvcmQSGy5yZWdzdmMudjEuR2V0UmVjb3JkUmVxdWVzdBocLnJlZ3N2Yy52MS5HZXRSZWNvcmRSZXNwb25zZSIDkAIBEkYKCUxvZ1JlY29yZBIbLnJlZ3N2Yy52MS5Mb2dSZWNvcmRSZXF1ZXN0GhwucmVnc3ZjLnYxLkxvZ1JlY29yZFJlc3BvbnNlEloKD1dyaXRlQXR0YWNobWVudBIhLnJlZ3N2Yy52MS5Xcml0ZUF0dGFjaG1lbnRSZXF1ZXN0GiIucmVnc3ZjLnYxLldyaXRlQXR0YWNobWVudFJlc3BvbnNlKAESXAoOUmVhZEF0dGFjaG1lbnQSIC5yZWdzdmMudjEuUmVhZEF0dGFjaG1lbnRSZXF1ZXN0GiEucmVnc3ZjLnYxLlJlYWRBdHRhY2htZW50UmVzcG9uc2UiA5ACATABEkAKB0FkZE5vdGUSGS5yZWdzdmMudjEuQWRkTm90ZVJlcXVlc3QaGi5yZWdzdmMudjEuQWRkTm90ZVJlc3BvbnNlEksKCUxpc3ROb3RlcxIbLnJlZ3N2Yy52MS5MaXN0Tm90ZXNSZXF1ZXN0GhwucmVnc3ZjLnYxLkxpc3ROb3Rlc1Jlc3BvbnNlIgOQAgFCIlogcmVnc3ZjLmRldi9nby9yZWdzdmMvdjE7cmVnc3ZjdjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChZyZWdzdmMvdjEvcmVjb3JkLnByb3RvEglyZWdzdmMudjEi7wIKBlJlY29yZBIdCgRjb2RlGAEgASgLMg8ucmVnc3ZjLnYxLkNvZGUSKwoLZW52aXJvbm1lbnQYAiABKAsyFi5yZWdzdmMudjEuRW52aXJvbm1lbnQSKAoFaW1hZ2UYAyABKAsyGS5yZWdzdmMudjEuQ29udGFpbmVySW1hZ2USJwoJc2lnbmF0dXJlGAQgASgLMhQucmVnc3ZjLnYxLlNpZ25hdHVyZRIMCgRjYXJkGAUgASgJEg4KBmxhYmVscxgGIAMoCRIiCgdwYXJlbnRzGAcgAygLMhEucmVnc3ZjLnYxLlBhcmVudBIRCglmcmFtZXdvcmsYCCABKAkSDgoGZm9ybWF0GAkgASgJEgwKBGdhcHMYCiADKAkSKgoLYXR0YWNobWVudHMYCyADKAsyFS5yZWdzdmMudjEuQXR0YWNobWVudBInCghkYXRhc2V0cxgMIAMoCzIVLnJlZ3N2Yy52MS5EYXRhc2V0VXNlImUKBENvZGUSDgoGcmVtb3RlGAEgASgJEg4KBmNvbW1pdBgCIAEoCRIOCgZicmFuY2gYAyABKAkSDQoFZGlydHkYBCABKAgSDAoEZGlmZhgFIAEoCRIQCghzbmFwc2hvdBgGIAEoCSK0AgoLRW52aXJvbm1lbnQSDgoGcHl0aG9uGAEgASgJEhAKCHBsYXRmb3JtGAIgASgJEgsKA2NwdRgDIAEoCRINCgVjb3JlcxgEIAEoDRIUCgxtZW1vcnlfYnl0ZXMYBSABKAQSLAoMYWNjZWxlcmF0b3JzGAYgAygLMhYucmVnc3ZjLnYxLkFjY2VsZXJhdG9yEiQKCHBhY2thZ2VzGAcgAygLMhIucmVnc3ZjLnYxLlBhY2thZ2USOAoJdmFyaWFibGVzGAggAygLMiUucmVnc3ZjLnYxLkVudmlyb25tZW50LlZhcmlhYmxlc0VudHJ5EhEKCWxvY2tfZmlsZRgJIAEoCRowCg5WYXJpYWJsZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkEKC0FjY2VsZXJhdG9yEgwKBG5hbWUYASABKAkSFAoMbWVtb3J5X2J5dGVzGAIgASgEEg4KBmRyaXZlchgDIAEoCSIoCgdQYWNrYWdlEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCSIzCg5Db250YWluZXJJbWFnZRIRCglyZWZlcmVuY2UYASABKAkSDgoGZGlnZXN0GAIgASgJIm8KCVNpZ25hdHVyZRIlCgZpbnB1dHMYASADKAsyFS5yZWdzdmMudjEuVGVuc29yU3BlYxImCgdvdXRwdXRzGAIgAygLMhUucmVnc3ZjLnYxLlRlbnNvclNwZWMSEwoLanNvbl9zY2hlbWEYAyABKAkiOAoKVGVuc29yU3BlYxIMCgRuYW1lGAEgASgJEg0KBWR0eXBlGAIgASgJEg0KBXNoYXBlGAMgAygSIlMKBlBhcmVudBIrCghyZWxhdGlvbhgBIAEoDjIZLnJlZ3N2Yy52MS5QYXJlbnRSZWxhdGlvbhIPCgd2ZXJzaW9uGAIgASgJEgsKA3VyaRgDIAEoCSJoCgpEYXRhc2V0VXNlEg8KB2RhdGFzZXQYASABKAkSDQoFc3BsaXQYAiABKAkSDgoGZmlsdGVyGAMgASgJEg0KBWJlZ2luGAQgASgJEgsKA2VuZBgFIAEoCRIOCgZkaWdlc3QYBiABKAkiOAoKQXR0YWNobWVudBIMCgRuYW1lGAEgASgJEgwKBHNpemUYAiABKAQSDgoGZGlnZXN0GAMgASgJIk4KBE5vdGUSDgoGYXV0aG9yGAEgASgJEgwKBHRleHQYAiABKAkSKAoEdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiIAoQR2V0UmVjb3JkUmVxdWVzdBIMCgRuYW1lGAEgASgJIlsKEUdldFJlY29yZFJlc3BvbnNlEiEKBnJlY29yZBgBIAEoCzIRLnJlZ3N2Yy52MS5SZWNvcmQSEwoLc2VhbGVkX3RleHQYAiABKAkSDgoGZGlnZXN0GAMgASgJIkQKEExvZ1JlY29yZFJlcXVlc3QSDQoFYnVpbGQYASABKAkSIQoGcmVjb3JkGAIgASgLMhEucmVnc3ZjLnYxLlJlY29yZCITChFMb2dSZWNvcmRSZXNwb25zZSJTChZXcml0ZUF0dGFjaG1lbnRSZXF1ZXN0Eg0KBW93bmVyGAEgASgJEgwKBG5hbWUYAiABKAkSDgoGZGlnZXN0GAMgASgJEgwKBGRhdGEYDyABKAwiRAoXV3JpdGVBdHRhY2htZW50UmVzcG9uc2USKQoKYXR0YWNobWVudBgBIAEoCzIVLnJlZ3N2Yy52MS5BdHRhY2htZW50IjQKFVJlYWRBdHRhY2htZW50UmVxdWVzdBINCgVvd25lchgBIAEoCRIMCgRuYW1lGAIgASgJIlEKFlJlYWRBdHRhY2htZW50UmVzcG9uc2USKQoKYXR0YWNobWVudBgBIAEoCzIVLnJlZ3N2Yy52MS5BdHRhY2htZW50EgwKBGRhdGEYDyABKAwiUwoOQWRkTm90ZVJlcXVlc3QSDwoHdmVyc2lvbhgBIAEoCRIOCgZhdXRob3IYAiABKAkSDAoEdGV4dBgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIjAKD0FkZE5vdGVSZXNwb25zZRIdCgRub3RlGAEgASgLMg8ucmVnc3ZjLnYxLk5vdGUiSgoQTGlzdE5vdGVzUmVxdWVzdBIPCgd2ZXJzaW9uGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIkwKEUxpc3ROb3Rlc1Jlc3BvbnNlEh4KBW5vdGVzGAEgAygLMg8ucmVnc3ZjLnYxLk5vdGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKsoBCg5QYXJlbnRSZWxhdGlvbhIfChtQQVJFTlRfUkVMQVRJT05fVU5TUEVDSUZJRUQQABIeChpQQVJFTlRfUkVMQVRJT05fRklORV9UVU5FRBABEh0KGVBBUkVOVF9SRUxBVElPTl9RVUFOVElTRUQQAhIaChZQQVJFTlRfUkVMQVRJT05fTUVSR0VEEAMSHQoZUEFSRU5UX1JFTEFUSU9OX0RJU1RJTExFRBAEEh0KGVBBUkVOVF9SRUxBVElPTl9DT05WRVJURUQQBTLtAwoNUmVjb3JkU2VydmljZRJLCglHZXRSZWNvcmQSGy5yZWdzdmMudjEuR2V0UmVjb3JkUmVxdWVzdBocLnJlZ3N2Yy52MS5HZXRSZWNvcmRSZXNwb25zZSIDkAIBEkYKCUxvZ1JlY29yZBIbLnJlZ3N2Yy52MS5Mb2dSZWNvcmRSZXF1ZXN0GhwucmVnc3ZjLnYxLkxvZ1JlY29yZFJlc3BvbnNlEloKD1dyaXRlQXR0YWNobWVudBIhLnJlZ3N2Yy52MS5Xcml0ZUF0dGFjaG1lbnRSZXF1ZXN0GiIucmVnc3ZjLnYxLldyaXRlQXR0YWNobWVudFJlc3BvbnNlKAESXAoOUmVhZEF0dGFjaG1lbnQSIC5yZWdzdmMudjEuUmVhZEF0dGFjaG1lbnRSZXF1ZXN0GiEucmVnc3ZjLnYxLlJlYWRBdHRhY2htZW50UmVzcG9uc2UiA5ACATABEkAKB0FkZE5vdGUSGS5yZWdzdmMudjEuQWRkTm90ZVJlcXVlc3QaGi5yZWdzdmMudjEuQWRkTm90ZVJlc3BvbnNlEksKCUxpc3ROb3RlcxIbLnJlZ3N2Yy52MS5MaXN0Tm90ZXNSZXF1ZXN0GhwucmVnc3ZjLnYxLkxpc3ROb3Rlc1Jlc3BvbnNlIgOQAgFCIlogcmVnc3ZjLmRldi9nby9yZWdzdmMvdjE7cmVnc3ZjdjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Record tells how a version was made. Set by the client, unless a field says otherwise; all fields are optional. At most
@@ -91,6 +91,13 @@ export type Record = Message<"regsvc.v1.Record"> & {
    * @generated from field: repeated regsvc.v1.Attachment attachments = 11;
    */
   attachments: Attachment[];
+
+  /**
+   * What it was trained, tested ... on. At most 200, each dataset and split once.
+   *
+   * @generated from field: repeated regsvc.v1.DatasetUse datasets = 12;
+   */
+  datasets: DatasetUse[];
 };
 
 /**
@@ -430,6 +437,62 @@ export const ParentSchema: GenMessage<Parent> = /*@__PURE__*/
   messageDesc(file_regsvc_v1_record, 8);
 
 /**
+ * DatasetUse is a dataset version that was used.
+ *
+ * @generated from message regsvc.v1.DatasetUse
+ */
+export type DatasetUse = Message<"regsvc.v1.DatasetUse"> & {
+  /**
+   * namespaces/{namespace}/datasets/{dataset}/versions/{number | latest}; the server keeps the number.
+   *
+   * @generated from field: string dataset = 1;
+   */
+  dataset: string;
+
+  /**
+   * "train", "test" ...; at most 100 bytes.
+   *
+   * @generated from field: string split = 2;
+   */
+  split: string;
+
+  /**
+   * Which rows: a query or filter, as text. At most 4 KiB.
+   *
+   * @generated from field: string filter = 3;
+   */
+  filter: string;
+
+  /**
+   * The time span of the rows, as RFC 3339 or a date.
+   *
+   * @generated from field: string begin = 4;
+   */
+  begin: string;
+
+  /**
+   * Its end.
+   *
+   * @generated from field: string end = 5;
+   */
+  end: string;
+
+  /**
+   * Of the dataset version, 64 hex digits. Set by the server.
+   *
+   * @generated from field: string digest = 6;
+   */
+  digest: string;
+};
+
+/**
+ * Describes the message regsvc.v1.DatasetUse.
+ * Use `create(DatasetUseSchema)` to create a new message.
+ */
+export const DatasetUseSchema: GenMessage<DatasetUse> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_record, 9);
+
+/**
  * Attachment is a blob that belongs to a record.
  *
  * @generated from message regsvc.v1.Attachment
@@ -462,7 +525,7 @@ export type Attachment = Message<"regsvc.v1.Attachment"> & {
  * Use `create(AttachmentSchema)` to create a new message.
  */
 export const AttachmentSchema: GenMessage<Attachment> = /*@__PURE__*/
-  messageDesc(file_regsvc_v1_record, 9);
+  messageDesc(file_regsvc_v1_record, 10);
 
 /**
  * Note is what somebody said of a version later.
@@ -497,7 +560,7 @@ export type Note = Message<"regsvc.v1.Note"> & {
  * Use `create(NoteSchema)` to create a new message.
  */
 export const NoteSchema: GenMessage<Note> = /*@__PURE__*/
-  messageDesc(file_regsvc_v1_record, 10);
+  messageDesc(file_regsvc_v1_record, 11);
 
 /**
  * Request for RecordService.GetRecord.
@@ -518,7 +581,7 @@ export type GetRecordRequest = Message<"regsvc.v1.GetRecordRequest"> & {
  * Use `create(GetRecordRequestSchema)` to create a new message.
  */
 export const GetRecordRequestSchema: GenMessage<GetRecordRequest> = /*@__PURE__*/
-  messageDesc(file_regsvc_v1_record, 11);
+  messageDesc(file_regsvc_v1_record, 12);
 
 /**
  * Response of RecordService.GetRecord.
@@ -551,7 +614,7 @@ export type GetRecordResponse = Message<"regsvc.v1.GetRecordResponse"> & {
  * Use `create(GetRecordResponseSchema)` to create a new message.
  */
 export const GetRecordResponseSchema: GenMessage<GetRecordResponse> = /*@__PURE__*/
-  messageDesc(file_regsvc_v1_record, 12);
+  messageDesc(file_regsvc_v1_record, 13);
 
 /**
  * Request for RecordService.LogRecord.
@@ -579,7 +642,7 @@ export type LogRecordRequest = Message<"regsvc.v1.LogRecordRequest"> & {
  * Use `create(LogRecordRequestSchema)` to create a new message.
  */
 export const LogRecordRequestSchema: GenMessage<LogRecordRequest> = /*@__PURE__*/
-  messageDesc(file_regsvc_v1_record, 13);
+  messageDesc(file_regsvc_v1_record, 14);
 
 /**
  * Response of RecordService.LogRecord.
@@ -594,7 +657,7 @@ export type LogRecordResponse = Message<"regsvc.v1.LogRecordResponse"> & {
  * Use `create(LogRecordResponseSchema)` to create a new message.
  */
 export const LogRecordResponseSchema: GenMessage<LogRecordResponse> = /*@__PURE__*/
-  messageDesc(file_regsvc_v1_record, 14);
+  messageDesc(file_regsvc_v1_record, 15);
 
 /**
  * Request message of RecordService.WriteAttachment.
@@ -636,7 +699,7 @@ export type WriteAttachmentRequest = Message<"regsvc.v1.WriteAttachmentRequest">
  * Use `create(WriteAttachmentRequestSchema)` to create a new message.
  */
 export const WriteAttachmentRequestSchema: GenMessage<WriteAttachmentRequest> = /*@__PURE__*/
-  messageDesc(file_regsvc_v1_record, 15);
+  messageDesc(file_regsvc_v1_record, 16);
 
 /**
  * Response of RecordService.WriteAttachment.
@@ -655,7 +718,7 @@ export type WriteAttachmentResponse = Message<"regsvc.v1.WriteAttachmentResponse
  * Use `create(WriteAttachmentResponseSchema)` to create a new message.
  */
 export const WriteAttachmentResponseSchema: GenMessage<WriteAttachmentResponse> = /*@__PURE__*/
-  messageDesc(file_regsvc_v1_record, 16);
+  messageDesc(file_regsvc_v1_record, 17);
 
 /**
  * Request for RecordService.ReadAttachment.
@@ -683,7 +746,7 @@ export type ReadAttachmentRequest = Message<"regsvc.v1.ReadAttachmentRequest"> &
  * Use `create(ReadAttachmentRequestSchema)` to create a new message.
  */
 export const ReadAttachmentRequestSchema: GenMessage<ReadAttachmentRequest> = /*@__PURE__*/
-  messageDesc(file_regsvc_v1_record, 17);
+  messageDesc(file_regsvc_v1_record, 18);
 
 /**
  * Response message of RecordService.ReadAttachment.
@@ -709,7 +772,7 @@ export type ReadAttachmentResponse = Message<"regsvc.v1.ReadAttachmentResponse">
  * Use `create(ReadAttachmentResponseSchema)` to create a new message.
  */
 export const ReadAttachmentResponseSchema: GenMessage<ReadAttachmentResponse> = /*@__PURE__*/
-  messageDesc(file_regsvc_v1_record, 18);
+  messageDesc(file_regsvc_v1_record, 19);
 
 /**
  * Request for RecordService.AddNote.
@@ -751,7 +814,7 @@ export type AddNoteRequest = Message<"regsvc.v1.AddNoteRequest"> & {
  * Use `create(AddNoteRequestSchema)` to create a new message.
  */
 export const AddNoteRequestSchema: GenMessage<AddNoteRequest> = /*@__PURE__*/
-  messageDesc(file_regsvc_v1_record, 19);
+  messageDesc(file_regsvc_v1_record, 20);
 
 /**
  * Response of RecordService.AddNote.
@@ -770,7 +833,7 @@ export type AddNoteResponse = Message<"regsvc.v1.AddNoteResponse"> & {
  * Use `create(AddNoteResponseSchema)` to create a new message.
  */
 export const AddNoteResponseSchema: GenMessage<AddNoteResponse> = /*@__PURE__*/
-  messageDesc(file_regsvc_v1_record, 20);
+  messageDesc(file_regsvc_v1_record, 21);
 
 /**
  * Request for RecordService.ListNotes.
@@ -801,7 +864,7 @@ export type ListNotesRequest = Message<"regsvc.v1.ListNotesRequest"> & {
  * Use `create(ListNotesRequestSchema)` to create a new message.
  */
 export const ListNotesRequestSchema: GenMessage<ListNotesRequest> = /*@__PURE__*/
-  messageDesc(file_regsvc_v1_record, 21);
+  messageDesc(file_regsvc_v1_record, 22);
 
 /**
  * Response of RecordService.ListNotes.
@@ -827,7 +890,7 @@ export type ListNotesResponse = Message<"regsvc.v1.ListNotesResponse"> & {
  * Use `create(ListNotesResponseSchema)` to create a new message.
  */
 export const ListNotesResponseSchema: GenMessage<ListNotesResponse> = /*@__PURE__*/
-  messageDesc(file_regsvc_v1_record, 22);
+  messageDesc(file_regsvc_v1_record, 23);
 
 /**
  * How a version came from its parent.
