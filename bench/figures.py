@@ -220,6 +220,8 @@ def _rates(run: Measured) -> Iterator[Figure]:
     idle = [each["idle"] for each in run.rates]
     note = f"{idle[0]['tails']:,} tails" if idle else ""
     yield _each("1,000 idle tails, MiB more", "<= 150", idle, "more_bytes", MIB, note)
+    points = [each["points"] for each in run.rates]
+    yield _each("metric points/s of one publisher", ">= 20,000", points, "per_second")
     for method in run.rates[0]["calls"] if run.rates else ("GetVersion", "small writes"):
         asked = ">= 1,200" if method == "GetVersion" else ">= 500"
         calls = [each["calls"][method] for each in run.rates]

@@ -12,12 +12,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from large_index import LargeIndex
 from processes import Failed, Server, registry, regsvc
+
+import regsvc as regsvc_sdk
 
 CLIENT = str(Path(__file__).with_name("rates_client.py"))
 CALLERS = 16
@@ -47,6 +50,7 @@ def measure(
             figures = {
                 "calls": {method: _calls(server, method, calls) for method in METHODS},
                 "idle": _idle(server, idle),
+                "points": _points(server, 10 * calls),
             }
         with registry(folder / "followed") as server:
             figures["follow"] = _followed(server, followed_lines)
@@ -81,6 +85,17 @@ def _calls(server: Server, method: str, count: int) -> dict[str, Any]:
         "server_cpu_us": (server.cpu - before) / len(took) * 1e6,
         "client_cpu_us": sum(client.cpu for client in clients) / len(took) * 1e6,
     }
+
+
+def _points(server: Server, steps: int) -> dict[str, Any]:
+    """Metric points of one publisher by the SDK, two a step, until all are durable."""
+    with regsvc_sdk.connect(server.endpoint) as client, client.build("bench/points", capture=False) as build:
+        began = time.perf_counter()
+        for step in range(steps):
+            build.log_metrics({"loss": 1 / (step + 1), "accuracy": 1 - 1 / (step + 1)}, step=step)
+        build.flush()
+        seconds = time.perf_counter() - began
+    return {"points": 2 * steps, "per_second": 2 * steps / seconds}
 
 
 def _idle(server: Server, count: int) -> dict[str, Any]:
