@@ -25,6 +25,7 @@ _RANKED = 1_000_000
 """Distinct values up to which text is ranked."""
 _TOGETHER = 16
 """Columns of one pass."""
+_BLOCK = 8 << 20
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _SUFFIXES = {
     ".csv": "CSV",
@@ -46,7 +47,7 @@ def profile(source: Any) -> tuple[Profile, bytes]:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         frame = _scan(polars, path)
-        digest = blake3(max_threads=blake3.AUTO).update_mmap(path).digest()
+        digest = _file_digest(path)
     else:
         table = _table(polars, source)
         frame, digest = table.lazy(), _digest(table)
@@ -95,6 +96,16 @@ def _table(polars: Any, source: Any) -> Any:
     if module == "pyarrow":
         return polars.from_arrow(source)
     raise errors.InvalidArgument(f"a {type(source).__name__} is no dataset: a path or a table is expected")
+
+
+def _file_digest(path: Path) -> bytes:
+    """As `b3sum` gives it. Read in blocks: a mapping of the whole would count as memory of this process."""
+    hasher = blake3(max_threads=blake3.AUTO)
+    block = bytearray(_BLOCK)
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(block):
+            hasher.update(memoryview(block)[:size])
+    return hasher.digest()
 
 
 def _digest(table: Any) -> bytes:
