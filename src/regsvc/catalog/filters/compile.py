@@ -80,6 +80,12 @@ class Compiler:
             if entry is None:
                 entry, other = self._entry(right, {}), left
                 operator = _MIRRORED.get(operator, operator)
+            if operator == "_==_" and self._kind.commits:
+                yield from (
+                    Sql(self._kind.commits, (const.value,))
+                    for field, const in ((left, right), (right, left))
+                    if _is_commit(field) and isinstance(const, Const) and const.value
+                )
             if entry is not None and isinstance(other, Const) and _indexed(entry, other):
                 test = self._compare_column(operator, entry.column, other).within(_partial(entry, other))
                 keyed = Sql(f"{entry.table.key} = ? AND {test.text}", (entry.key, *test.parameters))
@@ -356,9 +362,17 @@ class Compiler:
             raise Unsupported(f"a {kind.value} is expected here, not a {value.type.value}", node.position)
 
 
+def _is_commit(node: Node) -> bool:
+    return (
+        isinstance(node, Select)
+        and isinstance(node.operand, Ident)
+        and ((node.operand.name, node.field, node.test) == ("code", "commit", False))
+    )
+
+
 def _indexed(entry: _Entry, other: Const) -> bool:
     """Whether an index begins with the key and values of this type. Bools have none: they leave half of all."""
-    return entry.table.direct and not isinstance(other.value, bool)
+    return entry.column.type is not Type.PARAM or not isinstance(other.value, bool)
 
 
 def _partial(entry: _Entry, other: Const) -> str:

@@ -42,8 +42,6 @@ class Table:
     """Of a list's elements; one that is "" is the element itself. Of a map: "key" and "value"."""
     key: str = ""
     """Column of a map's key; empty for lists."""
-    direct: bool = True
-    """`owner` is a column of an index that begins with key and value: what it finds may drive a search."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,8 @@ class Kind:
     lists: Mapping[str, Table] = field(default_factory=dict)
     records: Mapping[str, Mapping[str, Column]] = field(default_factory=dict)
     """Fields of fields: `code.commit`."""
+    commits: str = ""
+    """The query for ids by `code.commit`, which has an index."""
     text: str = ""
     """Table of the full-text search."""
     orders: Mapping[str, str] = field(default_factory=dict)
@@ -87,7 +87,6 @@ def _tables(owner: str) -> tuple[dict[str, Table], dict[str, Table]]:
             f"x.{owner}_id",
             {"value": Column(Type.STRING, "p.version")},
             "p.name",
-            direct=False,
         ),
     }
     lists = {
@@ -157,6 +156,7 @@ VERSIONS = Kind(
     records={
         "code": {name: _record("version", f"code_{name}", "v") for name in ("commit", "branch", "remote")}
     },
+    commits="SELECT x.version_id FROM version_records x WHERE x.code_commit <> '' AND x.code_commit = ?",
     text="version_text",
     orders={"created": "v.id", "number": "v.number", "size": "v.size", "name": "n.name || '/' || m.name"},
 )
@@ -190,6 +190,7 @@ BUILDS = Kind(
     records={
         "code": {name: _record("build", f"code_{name}", "b") for name in ("commit", "branch", "remote")}
     },
+    commits="SELECT x.build_id FROM build_records x WHERE x.code_commit <> '' AND x.code_commit = ?",
     orders={"created": "b.id", "number": "b.number", "name": "n.name || '/' || m.name"},
 )
 
