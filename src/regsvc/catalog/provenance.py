@@ -21,15 +21,16 @@ Holder = Literal["version", "build", "upload"]
 def find(db: Reader, owner: Owner, owner_id: int) -> Record:
     """The record of a version or build; an empty one when there is none."""
     row = db.row(
-        f"SELECT r.body, e.body FROM {owner}_records r LEFT JOIN environments e ON e.id = r.environment_id"  # noqa: S608
+        f"SELECT r.body, r.card, e.body FROM {owner}_records r LEFT JOIN environments e ON e.id = r.environment_id"  # noqa: S608
         f" WHERE r.{owner}_id = ?",
         [owner_id],
     )
     if row is None:
         return content.EMPTY
     body = json.loads(row[0])
-    if row[1] is not None:
-        body["environment"] = json.loads(row[1])
+    body["card"] = row[1]
+    if row[2] is not None:
+        body["environment"] = json.loads(row[2])
     return content.from_document(body)
 
 
@@ -42,7 +43,8 @@ def merge(tx: Transaction, build_id: int, record: Record) -> None:
 def put(tx: Transaction, owner: Owner, owner_id: int, record: Record) -> None:
     """Write a record, in place of the one that was there."""
     environment_id = _environment(tx, record.environment)
-    body = content.canonical(content.document(replace(record, environment=Environment()))).decode()
+    # Environments are shared, and the card has a column to be searched in.
+    body = content.canonical(content.document(replace(record, environment=Environment(), card=""))).decode()
     columns = [
         owner_id,
         environment_id,

@@ -357,8 +357,6 @@ CREATE TABLE {owner}_datasets (
   dataset_version_id INTEGER NOT NULL REFERENCES dataset_versions(id),
   split TEXT NOT NULL,
   filter TEXT NOT NULL DEFAULT '',
-  begins_at INTEGER,
-  ends_at INTEGER,
   PRIMARY KEY ({owner}_id, dataset_version_id, split)
 ) WITHOUT ROWID;
 CREATE INDEX {owner}_datasets_by_dataset ON {owner}_datasets(dataset_version_id);
