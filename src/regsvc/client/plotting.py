@@ -25,7 +25,7 @@ def plot_metric(
     axis: str = "step",
     source: str = "",
 ) -> None:
-    """Draw one metric of versions or builds into a PNG, SVG or PDF file, a line each; one value is a dot.
+    """Draw one metric of versions or builds into a PNG, SVG or PDF file: a line each, or bars if each has one value.
 
     A version without such a series is drawn by its sealed metric. Raises `NotFound`, and `FailedPrecondition`
     without matplotlib.
@@ -40,18 +40,22 @@ def plot_metric(
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for name in references:
-        points = _points(client, name, key, source)
-        across = [point[1] for point in points] if axis == "time" else [point[0] for point in points]
-        marker = "o" if len(points) < 30 else None
-        axes.plot(across, [point[2] for point in points], marker=marker, markersize=4, label=name)  # type: ignore[arg-type]
+    lines = {name: _points(client, name, key, source) for name in references}
+    if all(len(points) == 1 for points in lines.values()):
+        axes.bar(list(lines), [points[0][2] for points in lines.values()], width=0.6)
+        axes.tick_params(axis="x", rotation=30 if len(lines) > 4 else 0)
+    else:
+        for name, points in lines.items():
+            across = [point[1] for point in points] if axis == "time" else [point[0] for point in points]
+            marker = "o" if len(points) < 30 else None
+            axes.plot(across, [point[2] for point in points], marker=marker, markersize=4, label=name)  # type: ignore[arg-type]
+        axes.set_xlabel(axis)
+        axes.legend()
+        if axis == "time":
+            figure.autofmt_xdate()
     axes.set_title(f"{key} ({source})" if source else key)
-    axes.set_xlabel(axis)
     axes.set_ylabel(key)
     axes.grid(alpha=0.3)
-    axes.legend()
-    if axis == "time":
-        figure.autofmt_xdate()
     figure.savefig(output, dpi=150)
 
 
