@@ -19,6 +19,7 @@ from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
 from regsvc.v1 import build_pb2 as pb
 from regsvc.v1 import build_pb2_grpc
+from regsvc.wire.values import timestamp
 
 _STEP_ENDS = (pb.STEP_STATE_SUCCEEDED, pb.STEP_STATE_FAILED, pb.STEP_STATE_CANCELLED)
 _BUILD_ENDS = (pb.BUILD_STATE_SUCCEEDED, pb.BUILD_STATE_FAILED, pb.BUILD_STATE_CANCELLED)
@@ -58,7 +59,7 @@ class BuildServicer(build_pb2_grpc.BuildServiceServicer):
 
     async def Heartbeat(self, request: pb.HeartbeatRequest, context: Context) -> pb.HeartbeatResponse:
         cancel, until = await self._run(self._builds.heartbeat, refs.build_from_wire(request.build))
-        return pb.HeartbeatResponse(cancel_requested=cancel, expire_time=convert.timestamp(until))
+        return pb.HeartbeatResponse(cancel_requested=cancel, expire_time=timestamp(until))
 
     async def StartStep(self, request: pb.StartStepRequest, context: Context) -> pb.StartStepResponse:
         name = refs.build_from_wire(request.build)

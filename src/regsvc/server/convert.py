@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from blake3 import blake3
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from regsvc.catalog.aliases import Alias, AliasChange
 from regsvc.catalog.builds import Step
@@ -25,18 +24,9 @@ from regsvc.service.loglines import STREAMS, LogLine
 from regsvc.service.paging import PageRequest
 from regsvc.service.registry import ModelView
 from regsvc.v1 import artifact_pb2, build_pb2, registry_pb2
+from regsvc.wire.values import microseconds, param_to, timestamp
 
 _ENTRIES = Limits.max_record_entries
-
-
-def timestamp(at: int) -> Timestamp:
-    """Microseconds since 1970 to the wire."""
-    return Timestamp(seconds=at // 1_000_000, nanos=at % 1_000_000 * 1000)
-
-
-def microseconds(time: Timestamp) -> int:
-    """The wire to microseconds since 1970."""
-    return time.seconds * 1_000_000 + time.nanos // 1000
 
 
 def request_of(message: Any, method: str) -> Request:
@@ -112,7 +102,7 @@ def metadata_to(data: Metadata) -> registry_pb2.VersionMetadata:
     """The record of a version or build."""
     return registry_pb2.VersionMetadata(
         description=data.description,
-        params={key: _param(value) for key, value in data.params.items()},
+        params={key: param_to(value) for key, value in data.params.items()},
         metrics=data.metrics,
         tags=data.tags,
     )
@@ -258,13 +248,3 @@ def line_from(message: build_pb2.LogLine, now: int) -> LogLine:
 def _number(value: int) -> Any:
     """Enum numbers are the same on both sides of the wire, but the generated types want names of their own."""
     return int(value)
-
-
-def _param(value: ParamValue) -> registry_pb2.ParamValue:
-    if isinstance(value, bool):
-        return registry_pb2.ParamValue(bool_value=value)
-    if isinstance(value, int):
-        return registry_pb2.ParamValue(int_value=value)
-    if isinstance(value, float):
-        return registry_pb2.ParamValue(double_value=value)
-    return registry_pb2.ParamValue(string_value=value)

@@ -11,6 +11,7 @@ from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
 from regsvc.v1 import dataset_pb2 as pb
 from regsvc.v1 import dataset_pb2_grpc
+from regsvc.wire.values import timestamp
 
 _MOST_COLUMNS = 2_000
 
@@ -87,7 +88,7 @@ def _dataset_to(dataset: Dataset, profile: bytes = b"") -> pb.Dataset:
         uri=dataset.uri,
         row_count=dataset.row_count or 0,
         column_count=dataset.column_count or 0,
-        create_time=convert.timestamp(dataset.created_at),
+        create_time=timestamp(dataset.created_at),
         profile=profile.decode(),
     )
 

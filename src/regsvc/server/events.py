@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from regsvc.catalog import events as catalog_events
-from regsvc.server import convert
 from regsvc.server.context import Context
 from regsvc.server.hub import Hub
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
 from regsvc.v1 import event_pb2 as pb
 from regsvc.v1 import event_pb2_grpc
+from regsvc.wire.values import timestamp
 
 
 class EventServicer(event_pb2_grpc.EventServiceServicer):
@@ -42,7 +42,7 @@ class EventServicer(event_pb2_grpc.EventServiceServicer):
 def _event(event: catalog_events.Event) -> pb.Event:
     return pb.Event(
         seq=event.seq,
-        time=convert.timestamp(event.at),
+        time=timestamp(event.at),
         kind=event.kind,
         resource=event.resource,
         attributes=event.attributes,

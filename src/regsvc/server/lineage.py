@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from regsvc import refs
-from regsvc.server import convert
 from regsvc.server.context import Context
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
 from regsvc.service.lineage import Direction, Node
 from regsvc.v1 import lineage_pb2 as pb
 from regsvc.v1 import lineage_pb2_grpc
+from regsvc.wire.values import timestamp
 
 
 class LineageServicer(lineage_pb2_grpc.LineageServiceServicer):
@@ -39,5 +39,5 @@ class LineageServicer(lineage_pb2_grpc.LineageServiceServicer):
 def _node_to(node: Node) -> pb.LineageNode:
     message = pb.LineageNode(name=node.name, aliases=node.aliases, distance=node.distance)
     if node.created_at is not None:
-        message.create_time.CopyFrom(convert.timestamp(node.created_at))
+        message.create_time.CopyFrom(timestamp(node.created_at))
     return message

@@ -13,6 +13,7 @@ from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
 from regsvc.v1 import metric_pb2 as pb
 from regsvc.v1 import metric_pb2_grpc
+from regsvc.wire.values import microseconds, timestamp
 
 
 class MetricServicer(metric_pb2_grpc.MetricServiceServicer):
@@ -39,7 +40,7 @@ class MetricServicer(metric_pb2_grpc.MetricServiceServicer):
             for start in range(0, len(page), 10_000):
                 yield pb.ReadSeriesResponse(
                     points=[
-                        pb.SeriesPoint(step=step, value=value, time=convert.timestamp(at))
+                        pb.SeriesPoint(step=step, value=value, time=timestamp(at))
                         for step, value, at in page[start : start + 10_000]
                     ]
                 )
@@ -54,7 +55,7 @@ class MetricServicer(metric_pb2_grpc.MetricServiceServicer):
                 point.key,
                 point.value,
                 point.step,
-                convert.microseconds(point.time) if point.HasField("time") else now,
+                microseconds(point.time) if point.HasField("time") else now,
             )
             for point in request.points
         ]
@@ -71,7 +72,7 @@ def _summary_to(summary: Summary) -> pb.SeriesSummary:
         count=summary.count,
         last=summary.last,
         last_step=summary.last_step,
-        last_time=convert.timestamp(summary.last_at),
+        last_time=timestamp(summary.last_at),
         min=summary.min,
         max=summary.max,
     )

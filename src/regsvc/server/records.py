@@ -17,6 +17,7 @@ from regsvc.service.recording import AttachmentWriter
 from regsvc.v1 import record_pb2 as pb
 from regsvc.v1 import record_pb2_grpc
 from regsvc.wire import record as wire
+from regsvc.wire.values import timestamp
 
 
 class RecordServicer(record_pb2_grpc.RecordServiceServicer):
@@ -97,4 +98,4 @@ def _attachment_to(attachment: Attachment) -> pb.Attachment:
 
 
 def _note_to(note: Note) -> pb.Note:
-    return pb.Note(author=note.author, text=note.text, time=convert.timestamp(note.at))
+    return pb.Note(author=note.author, text=note.text, time=timestamp(note.at))

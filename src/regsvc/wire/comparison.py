@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from regsvc.content.comparison import (
     Comparison,
     Direction,
@@ -20,7 +18,7 @@ from regsvc.content.comparison import (
     TensorRow,
 )
 from regsvc.v1 import compare_pb2 as pb
-from regsvc.v1 import registry_pb2
+from regsvc.wire.values import microseconds, param_to, timestamp
 
 _COUNTS = (
     "file_count",
@@ -121,9 +119,8 @@ def comparison_from(message: pb.CompareResponse) -> Comparison:
 
 def _subject_to(subject: Subject) -> pb.ComparedSubject:
     same = {name: getattr(subject, name) for name in (*_TEXTS, *_COUNTS)}
-    at = subject.created_at
     return pb.ComparedSubject(
-        create_time=Timestamp(seconds=at // 1_000_000, nanos=at % 1_000_000 * 1000),
+        create_time=timestamp(subject.created_at),
         aliases=subject.aliases,
         **same,
     )
@@ -131,22 +128,11 @@ def _subject_to(subject: Subject) -> pb.ComparedSubject:
 
 def _subject_from(message: pb.ComparedSubject) -> Subject:
     same = {name: getattr(message, name) for name in (*_TEXTS, *_COUNTS)}
-    time = message.create_time
-    return Subject(
-        created_at=time.seconds * 1_000_000 + time.nanos // 1000, aliases=tuple(message.aliases), **same
-    )
+    return Subject(created_at=microseconds(message.create_time), aliases=tuple(message.aliases), **same)
 
 
 def _param_to(value: Param | None) -> pb.ComparedValue:
-    if value is None:
-        return pb.ComparedValue()
-    if isinstance(value, bool):
-        return pb.ComparedValue(value=registry_pb2.ParamValue(bool_value=value))
-    if isinstance(value, int):
-        return pb.ComparedValue(value=registry_pb2.ParamValue(int_value=value))
-    if isinstance(value, float):
-        return pb.ComparedValue(value=registry_pb2.ParamValue(double_value=value))
-    return pb.ComparedValue(value=registry_pb2.ParamValue(string_value=value))
+    return pb.ComparedValue() if value is None else pb.ComparedValue(value=param_to(value))
 
 
 def _param_from(cell: pb.ComparedValue) -> Param | None:
