@@ -149,6 +149,11 @@ def parse_source(text: str) -> tuple[str | None, VersionRef | BuildName]:
     return reference.server, reference.version
 
 
+def is_elsewhere(text: str) -> bool:
+    """Whether it names a model that is in no regsvc: a URI, as `hf:org/model` or `https://...`."""
+    return ("://" in text or text.startswith(("hf:", "urn:"))) and not text.startswith("regsvc://")
+
+
 def parse_alias(text: str) -> AliasName:
     """Parse `[namespace/]model@alias`. Raises `NameInvalid`."""
     base, at, alias = text.partition("@")

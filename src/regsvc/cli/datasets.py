@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
 from regsvc.cli.output import connect_from_context, console, emit_json, human_time, json_option, json_time
+from regsvc.cli.output import table as new_table
 from regsvc.client.datasets import ColumnDrift, Dataset
 from regsvc.content.profile import Column
 
@@ -48,7 +48,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         emit_json([_document(each) for each in found])
         return
-    table = _table("DATASET", "CREATED", "ROWS", "COLUMNS", "URI")
+    table = new_table("DATASET", "CREATED", "ROWS", "COLUMNS", "URI")
     for each in found:
         table.add_row(
             escape(each.reference),
@@ -74,7 +74,7 @@ def show(ctx: click.Context, ref: str, as_json: bool) -> None:
         return
     console().print(f"{escape(found.reference)}  {found.rows:,} rows, {human_time(found.created)}")
     console().print(f"b3:{found.digest}")
-    table = _table("COLUMN", "TYPE", "COUNT", "NULLS", "DISTINCT", "MIN", "MEDIAN", "MAX", "DISTRIBUTION")
+    table = new_table("COLUMN", "TYPE", "COUNT", "NULLS", "DISTINCT", "MIN", "MEDIAN", "MAX", "DISTRIBUTION")
     for column in found.profile.columns if found.profile else ():
         table.add_row(*map(escape, _cells(column)))
     console().print(table)
@@ -106,7 +106,7 @@ def compare(ctx: click.Context, before: str, after: str, as_json: bool) -> None:
         console().print(f"[red]- {escape(name)}[/red]")
     for name, old, new in found.retyped:
         console().print(f"~ {escape(name)}: {escape(old)} -> {escape(new)}")
-    table = _table("COLUMN", "PSI", "KS", "JS", "NULLS", "BEFORE", "AFTER")
+    table = new_table("COLUMN", "PSI", "KS", "JS", "NULLS", "BEFORE", "AFTER")
     for drift in found.columns:
         table.add_row(*map(escape, _drift_cells(drift)))
     console().print(table)
@@ -142,10 +142,3 @@ def _bars(counts: Sequence[float], highest: float = 0.0) -> str:
     sums = [sum(counts[place : place + group]) for place in range(0, len(counts), group)]
     top = (highest if group == 1 else 0.0) or max(sums, default=0.0) or 1.0
     return "".join(_BLOCKS[-(-int(1000 * (len(_BLOCKS) - 1) * value / top) // 1000)] for value in sums)
-
-
-def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for title in titles:
-        table.add_column(title, no_wrap=True)
-    return table

@@ -31,7 +31,7 @@ def lineage(
     REF is a version, a build, or the URI of a model of elsewhere: regsvc lineage hf:org/model --down tells what is
     affected by it.
     """
-    elsewhere = ("://" in ref or ref.startswith(("hf:", "urn:"))) and not ref.startswith("regsvc://")
+    elsewhere = refs.is_elsewhere(ref)
     client = connect_from_context(ctx, None if elsewhere else refs.parse_source(ref)[0])
     graph = client.lineage(ref, direction=direction or "both", depth=depth)
     if as_json:

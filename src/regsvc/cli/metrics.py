@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
 from regsvc import refs
 from regsvc.cli.output import connect_from_context, console, emit_json, human_time, json_option, json_time
+from regsvc.cli.output import table as new_table
 from regsvc.cli.pairs import metric_option
 from regsvc.client.plotting import FORMATS, plot_metric
 
@@ -33,7 +33,7 @@ def metrics(
                 [{"step": each.step, "value": each.value, "time": json_time(each.time)} for each in points]
             )
             return
-        table = _table("STEP", "VALUE", "TIME")
+        table = new_table("STEP", "VALUE", "TIME")
         for each in points:
             table.add_row(str(each.step), f"{each.value:.8g}", human_time(each.time))
         console().print(table)
@@ -42,7 +42,7 @@ def metrics(
     if as_json:
         emit_json([{**vars(each), "last_time": json_time(each.last_time)} for each in found])
         return
-    table = _table("METRIC", "SOURCE", "POINTS", "LAST", "STEP", "MIN", "MAX", "TIME")
+    table = new_table("METRIC", "SOURCE", "POINTS", "LAST", "STEP", "MIN", "MAX", "TIME")
     for series in found:
         values = [f"{value:.6g}" for value in (series.min, series.max)]
         table.add_row(
@@ -97,10 +97,3 @@ def plot(ctx: click.Context, references: tuple[str, ...], output: str, axis: str
     client = connect_from_context(ctx, refs.parse_source(names[0])[0])
     plot_metric(client, names, key, output, axis=axis, source=source)
     console().print(f"wrote {escape(output)}")
-
-
-def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for title in titles:
-        table.add_column(title, no_wrap=True)
-    return table

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
 from regsvc import refs
 from regsvc.cli.output import (
@@ -19,6 +18,7 @@ from regsvc.cli.output import (
     json_option,
     json_time,
 )
+from regsvc.cli.output import table as new_table
 from regsvc.cli.records import note_document, print_rows, record_document, record_rows
 from regsvc.client.records import File, Model, Version
 
@@ -110,7 +110,7 @@ def history(ctx: click.Context, name: str, as_json: bool) -> None:
             ]
         )
         return
-    table = _table("TIME", "VERSION", "BEFORE")
+    table = new_table("TIME", "VERSION", "BEFORE")
     for each in changes:
         table.add_row(human_time(each.time), escape(each.reference), escape(each.previous or "-"))
     console().print(table)
@@ -138,28 +138,28 @@ def version_document(version: Version) -> dict[str, Any]:
     }
 
 
+def model_document(model: Model) -> dict[str, Any]:
+    """The JSON form of a model."""
+    return {
+        "model": model.name,
+        "description": model.description,
+        "versions": model.versions,
+        "latest": model.latest,
+        "aliases": {alias.alias: alias.reference for alias in model.aliases},
+        "created": json_time(model.created),
+        "updated": json_time(model.updated),
+    }
+
+
 def _file_document(file: File) -> dict[str, Any]:
     return {"path": file.path, "size": file.size, "digest": file.digest}
 
 
 def _list_models(models: Iterable[Model], as_json: bool) -> None:
     if as_json:
-        emit_json(
-            [
-                {
-                    "model": each.name,
-                    "description": each.description,
-                    "versions": each.versions,
-                    "latest": each.latest,
-                    "aliases": {alias.alias: alias.reference for alias in each.aliases},
-                    "created": json_time(each.created),
-                    "updated": json_time(each.updated),
-                }
-                for each in models
-            ]
-        )
+        emit_json([model_document(each) for each in models])
         return
-    table = _table("MODEL", "VERSIONS", "UPDATED", "ALIASES")
+    table = new_table("MODEL", "VERSIONS", "UPDATED", "ALIASES")
     for each in models:
         aliases = " ".join(f"{alias.alias}:{alias.reference.rpartition(':')[2]}" for alias in each.aliases)
         table.add_row(escape(each.name), str(each.versions), human_time(each.updated), escape(aliases))
@@ -170,7 +170,7 @@ def _list_versions(versions: Iterable[Version], as_json: bool) -> None:
     if as_json:
         emit_json([version_document(version) for version in versions])
         return
-    table = _table("VERSION", "CREATED", "FILES", "SIZE", "ALIASES", "DIGEST")
+    table = new_table("VERSION", "CREATED", "FILES", "SIZE", "ALIASES", "DIGEST")
     for each in versions:
         table.add_row(
             escape(each.reference),
@@ -200,14 +200,7 @@ def _version_rows(version: Version) -> list[tuple[str, str]]:
 
 
 def _print_files(listed: Iterable[File]) -> None:
-    table = _table("DIGEST", "SIZE", "PATH")
+    table = new_table("DIGEST", "SIZE", "PATH")
     for file in listed:
         table.add_row(file.digest, human_size(file.size), escape(file.path))
     console().print(table)
-
-
-def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for title in titles:
-        table.add_column(title, no_wrap=True)
-    return table

@@ -19,6 +19,7 @@ from regsvc.errors import RegsvcError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from regsvc.client.client import Client
 
@@ -55,6 +56,16 @@ def console() -> Console:
 
     # Tables must not be cut to 80 columns in a pipe.
     return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=_width(sys.stdout.isatty()))
+
+
+def table(*titles: str) -> Table:
+    """A plain table whose cells are never wrapped."""
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False)
+    for title in titles:
+        made.add_column(title, no_wrap=True)
+    return made
 
 
 @functools.cache

@@ -19,7 +19,8 @@ td { max-width: 28rem; overflow-wrap: anywhere; } th:first-child { color: var(--
 .best { color: var(--best); font-weight: 600; }
 .note { color: var(--dim); } pre { overflow-x: auto; font-size: 13px; border: 1px solid var(--line); padding: .75rem; }
 .add { color: #1a7f37; } .del { color: #cf222e; }
-.bars { display: flex; flex-wrap: wrap; gap: 1.5rem; } figure { margin: 0; } figcaption { font-size: .85rem; }
+.bars { display: flex; flex-wrap: wrap; gap: 1.5rem; margin-bottom: 1rem; }
+figure { margin: 0; } figcaption { font-size: .85rem; }
 svg text { fill: currentColor; font-size: 11px; }
 """
 

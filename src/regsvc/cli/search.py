@@ -8,8 +8,8 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from regsvc.cli.models import version_document
-from regsvc.cli.output import connect_from_context, console, emit_json, human_time, json_option, json_time
+from regsvc.cli.models import model_document, version_document
+from regsvc.cli.output import connect_from_context, console, emit_json, human_time, json_option
 from regsvc.client.build_records import Build
 from regsvc.client.records import Model, Version
 
@@ -64,15 +64,7 @@ def _document(found: Version | Build | Model) -> object:
         return version_document(found)
     if isinstance(found, Build):
         return {key: value for key, value in found.to_json().items() if key != "steps"}
-    return {
-        "model": found.name,
-        "description": found.description,
-        "versions": found.versions,
-        "latest": found.latest,
-        "aliases": {alias.alias: alias.reference for alias in found.aliases},
-        "created": json_time(found.created),
-        "updated": json_time(found.updated),
-    }
+    return model_document(found)
 
 
 def _name(found: Version | Build | Model) -> str:

@@ -294,7 +294,7 @@ class Client:
         `ref` may also be the URI of a model of elsewhere, as records name it: what is affected by it. `depth` 0 is
         20 steps. Raises `NotFound`, `InvalidArgument`.
         """
-        elsewhere = ("://" in ref or ref.startswith(("hf:", "urn:"))) and not ref.startswith("regsvc://")
+        elsewhere = refs.is_elsewhere(ref)
         connection, source = (self._connection(None), ref) if elsewhere else self._source(ref)
         return lineage.get_lineage(connection, source, direction, depth)
 

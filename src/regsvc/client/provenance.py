@@ -189,7 +189,7 @@ def _parent(name: str, relation: str) -> Parent:
     except KeyError:
         known = ", ".join(each.name.lower().replace("_", "-") for each in Relation if each)
         raise InvalidArgument(f"'{relation[:60]}' is no relation to a parent; known are {known}") from None
-    if ("://" in name or name.startswith(("hf:", "urn:"))) and not name.startswith("regsvc://"):
+    if refs.is_elsewhere(name):
         return Parent(kind, uri=name)
     return Parent(kind, version=refs.parse_reference(name).version.wire)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from regsvc.client.capture.code import capture_code
 from regsvc.client.capture.environment import capture_environment
-from regsvc.content.record import EMPTY, Record
+from regsvc.content.record import EMPTY, Code, Environment, Record
 
 CAPTURE_VARIABLE = "REGSVC_CAPTURE"
 """`off` captures nothing; `code` or `environment` only that."""
@@ -42,10 +42,6 @@ def capture(folder: str | os.PathLike[str] = ".") -> Capture:
         return NOTHING
     gaps: list[str] = []
     attachments: dict[str, bytes] = {}
-    record = EMPTY
-    if wanted != "environment":
-        record = Record(code=capture_code(Path(folder), attachments, gaps))
-    if wanted != "code":
-        environment = capture_environment(Path(folder), attachments, gaps)
-        record = Record(code=record.code, environment=environment)
-    return Capture(Record(code=record.code, environment=record.environment, gaps=tuple(gaps)), attachments)
+    code = Code() if wanted == "environment" else capture_code(Path(folder), attachments, gaps)
+    environment = Environment() if wanted == "code" else capture_environment(Path(folder), attachments, gaps)
+    return Capture(Record(code=code, environment=environment, gaps=tuple(gaps)), attachments)
