@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from regsvc.v1 import dataset_pb2 as regsvc_dot_v1_dot_dataset__pb2
 from regsvc.v1 import registry_pb2 as regsvc_dot_v1_dot_registry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17regsvc/v1/compare.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18regsvc/v1/registry.proto\"K\n\x0e\x43ompareRequest\x12\r\n\x05names\x18\x01 \x03(\t\x12\x14\n\x0cinclude_same\x18\x02 \x01(\x08\x12\x14\n\x0cskip_tensors\x18\x03 \x01(\x08\"\xf3\x02\n\x0f\x43ompareResponse\x12,\n\x08subjects\x18\x01 \x03(\x0b\x32\x1a.regsvc.v1.ComparedSubject\x12(\n\x06params\x18\x02 \x03(\x0b\x32\x18.regsvc.v1.ComparedParam\x12*\n\x07metrics\x18\x03 \x03(\x0b\x32\x19.regsvc.v1.ComparedMetric\x12&\n\x05\x66\x61\x63ts\x18\x04 \x03(\x0b\x32\x17.regsvc.v1.ComparedFact\x12)\n\x08packages\x18\x05 \x03(\x0b\x32\x17.regsvc.v1.ComparedFact\x12&\n\x05\x66iles\x18\x06 \x03(\x0b\x32\x17.regsvc.v1.ComparedFile\x12*\n\x07tensors\x18\x07 \x03(\x0b\x32\x19.regsvc.v1.ComparedTensor\x12&\n\x05steps\x18\x08 \x03(\x0b\x32\x17.regsvc.v1.ComparedStep\x12\r\n\x05notes\x18\t \x03(\t\"\xf0\x02\n\x0f\x43omparedSubject\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07\x61liases\x18\x04 \x03(\t\x12\r\n\x05\x62uild\x18\x05 \x01(\t\x12\x13\n\x0b\x62uild_state\x18\x06 \x01(\t\x12\x12\n\nfile_count\x18\x07 \x01(\x04\x12\x0c\n\x04size\x18\x08 \x01(\x04\x12\x13\n\x0b\x66iles_added\x18\t \x01(\x04\x12\x15\n\rfiles_removed\x18\n \x01(\x04\x12\x15\n\rfiles_changed\x18\x0b \x01(\x04\x12\x14\n\x0cshared_bytes\x18\x0c \x01(\x04\x12\x15\n\rtensors_added\x18\r \x01(\x04\x12\x17\n\x0ftensors_removed\x18\x0e \x01(\x04\x12\x17\n\x0ftensors_changed\x18\x0f \x01(\x04\x12\x15\n\rbuild_seconds\x18\x10 \x01(\x01\"W\n\rComparedParam\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x06values\x18\x02 \x03(\x0b\x32\x18.regsvc.v1.ComparedValue\x12\x0f\n\x07\x64iffers\x18\x03 \x01(\x08\"5\n\rComparedValue\x12$\n\x05value\x18\x01 \x01(\x0b\x32\x15.regsvc.v1.ParamValue\"\x88\x01\n\x0e\x43omparedMetric\x12\x0b\n\x03key\x18\x01 \x01(\t\x12-\n\tdirection\x18\x02 \x01(\x0e\x32\x1a.regsvc.v1.MetricDirection\x12)\n\x06values\x18\x03 \x03(\x0b\x32\x19.regsvc.v1.ComparedNumber\x12\x0f\n\x07\x64iffers\x18\x04 \x01(\x08\"<\n\x0e\x43omparedNumber\x12\x12\n\x05value\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04\x62\x65st\x18\x02 \x01(\x08\x42\x08\n\x06_value\"M\n\x0c\x43omparedFact\x12\x0f\n\x07section\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0e\n\x06values\x18\x03 \x03(\t\x12\x0f\n\x07\x64iffers\x18\x04 \x01(\x08\"H\n\x0c\x43omparedFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12*\n\x05\x63\x65lls\x18\x02 \x03(\x0b\x32\x1b.regsvc.v1.ComparedFileCell\"W\n\x10\x43omparedFileCell\x12\x0f\n\x07present\x18\x01 \x01(\x08\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x14\n\x0cshared_bytes\x18\x04 \x01(\x04\"L\n\x0e\x43omparedTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x05\x63\x65lls\x18\x02 \x03(\x0b\x32\x1d.regsvc.v1.ComparedTensorCell\"\x86\x01\n\x12\x43omparedTensorCell\x12\x0f\n\x07present\x18\x01 \x01(\x08\x12\x0c\n\x04\x66ile\x18\x02 \x01(\t\x12\r\n\x05\x64type\x18\x03 \x01(\t\x12\r\n\x05shape\x18\x04 \x03(\x12\x12\x14\n\x07\x63hanged\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\testimated\x18\x06 \x01(\x08\x42\n\n\x08_changed\"H\n\x0c\x43omparedStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x05\x63\x65lls\x18\x02 \x03(\x0b\x32\x1b.regsvc.v1.ComparedStepCell\"C\n\x10\x43omparedStepCell\x12\x0f\n\x07present\x18\x01 \x01(\x08\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x01*l\n\x0fMetricDirection\x12 \n\x1cMETRIC_DIRECTION_UNSPECIFIED\x10\x00\x12\x1b\n\x17METRIC_DIRECTION_HIGHER\x10\x01\x12\x1a\n\x16METRIC_DIRECTION_LOWER\x10\x02\x32W\n\x0e\x43ompareService\x12\x45\n\x07\x43ompare\x12\x19.regsvc.v1.CompareRequest\x1a\x1a.regsvc.v1.CompareResponse\"\x03\x90\x02\x01\x42\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17regsvc/v1/compare.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17regsvc/v1/dataset.proto\x1a\x18regsvc/v1/registry.proto\"b\n\x0e\x43ompareRequest\x12\r\n\x05names\x18\x01 \x03(\t\x12\x14\n\x0cinclude_same\x18\x02 \x01(\x08\x12\x14\n\x0cskip_tensors\x18\x03 \x01(\x08\x12\x15\n\rseries_points\x18\x04 \x01(\r\"\xcc\x03\n\x0f\x43ompareResponse\x12,\n\x08subjects\x18\x01 \x03(\x0b\x32\x1a.regsvc.v1.ComparedSubject\x12(\n\x06params\x18\x02 \x03(\x0b\x32\x18.regsvc.v1.ComparedParam\x12*\n\x07metrics\x18\x03 \x03(\x0b\x32\x19.regsvc.v1.ComparedMetric\x12&\n\x05\x66\x61\x63ts\x18\x04 \x03(\x0b\x32\x17.regsvc.v1.ComparedFact\x12)\n\x08packages\x18\x05 \x03(\x0b\x32\x17.regsvc.v1.ComparedFact\x12&\n\x05\x66iles\x18\x06 \x03(\x0b\x32\x17.regsvc.v1.ComparedFile\x12*\n\x07tensors\x18\x07 \x03(\x0b\x32\x19.regsvc.v1.ComparedTensor\x12&\n\x05steps\x18\x08 \x03(\x0b\x32\x17.regsvc.v1.ComparedStep\x12\r\n\x05notes\x18\t \x03(\t\x12,\n\x08\x64\x61tasets\x18\n \x03(\x0b\x32\x1a.regsvc.v1.ComparedDataset\x12)\n\x06series\x18\x0b \x03(\x0b\x32\x19.regsvc.v1.ComparedSeries\"\xf0\x02\n\x0f\x43omparedSubject\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07\x61liases\x18\x04 \x03(\t\x12\r\n\x05\x62uild\x18\x05 \x01(\t\x12\x13\n\x0b\x62uild_state\x18\x06 \x01(\t\x12\x12\n\nfile_count\x18\x07 \x01(\x04\x12\x0c\n\x04size\x18\x08 \x01(\x04\x12\x13\n\x0b\x66iles_added\x18\t \x01(\x04\x12\x15\n\rfiles_removed\x18\n \x01(\x04\x12\x15\n\rfiles_changed\x18\x0b \x01(\x04\x12\x14\n\x0cshared_bytes\x18\x0c \x01(\x04\x12\x15\n\rtensors_added\x18\r \x01(\x04\x12\x17\n\x0ftensors_removed\x18\x0e \x01(\x04\x12\x17\n\x0ftensors_changed\x18\x0f \x01(\x04\x12\x15\n\rbuild_seconds\x18\x10 \x01(\x01\"W\n\rComparedParam\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x06values\x18\x02 \x03(\x0b\x32\x18.regsvc.v1.ComparedValue\x12\x0f\n\x07\x64iffers\x18\x03 \x01(\x08\"5\n\rComparedValue\x12$\n\x05value\x18\x01 \x01(\x0b\x32\x15.regsvc.v1.ParamValue\"\x88\x01\n\x0e\x43omparedMetric\x12\x0b\n\x03key\x18\x01 \x01(\t\x12-\n\tdirection\x18\x02 \x01(\x0e\x32\x1a.regsvc.v1.MetricDirection\x12)\n\x06values\x18\x03 \x03(\x0b\x32\x19.regsvc.v1.ComparedNumber\x12\x0f\n\x07\x64iffers\x18\x04 \x01(\x08\"<\n\x0e\x43omparedNumber\x12\x12\n\x05value\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04\x62\x65st\x18\x02 \x01(\x08\x42\x08\n\x06_value\"M\n\x0c\x43omparedFact\x12\x0f\n\x07section\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0e\n\x06values\x18\x03 \x03(\t\x12\x0f\n\x07\x64iffers\x18\x04 \x01(\x08\"H\n\x0c\x43omparedFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12*\n\x05\x63\x65lls\x18\x02 \x03(\x0b\x32\x1b.regsvc.v1.ComparedFileCell\"W\n\x10\x43omparedFileCell\x12\x0f\n\x07present\x18\x01 \x01(\x08\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x14\n\x0cshared_bytes\x18\x04 \x01(\x04\"L\n\x0e\x43omparedTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x05\x63\x65lls\x18\x02 \x03(\x0b\x32\x1d.regsvc.v1.ComparedTensorCell\"\x86\x01\n\x12\x43omparedTensorCell\x12\x0f\n\x07present\x18\x01 \x01(\x08\x12\x0c\n\x04\x66ile\x18\x02 \x01(\t\x12\r\n\x05\x64type\x18\x03 \x01(\t\x12\r\n\x05shape\x18\x04 \x03(\x12\x12\x14\n\x07\x63hanged\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\testimated\x18\x06 \x01(\x08\x42\n\n\x08_changed\"H\n\x0c\x43omparedStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x05\x63\x65lls\x18\x02 \x03(\x0b\x32\x1b.regsvc.v1.ComparedStepCell\"C\n\x10\x43omparedStepCell\x12\x0f\n\x07present\x18\x01 \x01(\x08\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\"`\n\x0f\x43omparedDataset\x12\r\n\x05split\x18\x01 \x01(\t\x12-\n\x05\x63\x65lls\x18\x02 \x03(\x0b\x32\x1e.regsvc.v1.ComparedDatasetCell\x12\x0f\n\x07\x64iffers\x18\x03 \x01(\x08\"\x8a\x02\n\x13\x43omparedDatasetCell\x12\x0f\n\x07present\x18\x01 \x01(\x08\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x11\n\trow_count\x18\x04 \x01(\x04\x12\x14\n\x0c\x63olumn_count\x18\x05 \x01(\r\x12\x0e\n\x06\x66ilter\x18\x06 \x01(\t\x12\x15\n\rcolumns_added\x18\x07 \x03(\t\x12\x17\n\x0f\x63olumns_removed\x18\x08 \x03(\t\x12\x31\n\x0f\x63olumns_retyped\x18\t \x03(\x0b\x32\x18.regsvc.v1.ColumnRetyped\x12%\n\x05\x64rift\x18\n \x03(\x0b\x32\x16.regsvc.v1.ColumnDrift\"G\n\x0e\x43omparedSeries\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x06\x63urves\x18\x02 \x03(\x0b\x32\x18.regsvc.v1.ComparedCurve\".\n\rComparedCurve\x12\r\n\x05steps\x18\x01 \x03(\x12\x12\x0e\n\x06values\x18\x02 \x03(\x01*l\n\x0fMetricDirection\x12 \n\x1cMETRIC_DIRECTION_UNSPECIFIED\x10\x00\x12\x1b\n\x17METRIC_DIRECTION_HIGHER\x10\x01\x12\x1a\n\x16METRIC_DIRECTION_LOWER\x10\x02\x32W\n\x0e\x43ompareService\x12\x45\n\x07\x43ompare\x12\x19.regsvc.v1.CompareRequest\x1a\x1a.regsvc.v1.CompareResponse\"\x03\x90\x02\x01\x42\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,36 +37,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'Z regsvc.dev/go/regsvc/v1;regsvcv1'
   _globals['_COMPARESERVICE'].methods_by_name['Compare']._loaded_options = None
   _globals['_COMPARESERVICE'].methods_by_name['Compare']._serialized_options = b'\220\002\001'
-  _globals['_METRICDIRECTION']._serialized_start=1864
-  _globals['_METRICDIRECTION']._serialized_end=1972
-  _globals['_COMPAREREQUEST']._serialized_start=97
-  _globals['_COMPAREREQUEST']._serialized_end=172
-  _globals['_COMPARERESPONSE']._serialized_start=175
-  _globals['_COMPARERESPONSE']._serialized_end=546
-  _globals['_COMPAREDSUBJECT']._serialized_start=549
-  _globals['_COMPAREDSUBJECT']._serialized_end=917
-  _globals['_COMPAREDPARAM']._serialized_start=919
-  _globals['_COMPAREDPARAM']._serialized_end=1006
-  _globals['_COMPAREDVALUE']._serialized_start=1008
-  _globals['_COMPAREDVALUE']._serialized_end=1061
-  _globals['_COMPAREDMETRIC']._serialized_start=1064
-  _globals['_COMPAREDMETRIC']._serialized_end=1200
-  _globals['_COMPAREDNUMBER']._serialized_start=1202
-  _globals['_COMPAREDNUMBER']._serialized_end=1262
-  _globals['_COMPAREDFACT']._serialized_start=1264
-  _globals['_COMPAREDFACT']._serialized_end=1341
-  _globals['_COMPAREDFILE']._serialized_start=1343
-  _globals['_COMPAREDFILE']._serialized_end=1415
-  _globals['_COMPAREDFILECELL']._serialized_start=1417
-  _globals['_COMPAREDFILECELL']._serialized_end=1504
-  _globals['_COMPAREDTENSOR']._serialized_start=1506
-  _globals['_COMPAREDTENSOR']._serialized_end=1582
-  _globals['_COMPAREDTENSORCELL']._serialized_start=1585
-  _globals['_COMPAREDTENSORCELL']._serialized_end=1719
-  _globals['_COMPAREDSTEP']._serialized_start=1721
-  _globals['_COMPAREDSTEP']._serialized_end=1793
-  _globals['_COMPAREDSTEPCELL']._serialized_start=1795
-  _globals['_COMPAREDSTEPCELL']._serialized_end=1862
-  _globals['_COMPARESERVICE']._serialized_start=1974
-  _globals['_COMPARESERVICE']._serialized_end=2061
+  _globals['_METRICDIRECTION']._serialized_start=2489
+  _globals['_METRICDIRECTION']._serialized_end=2597
+  _globals['_COMPAREREQUEST']._serialized_start=122
+  _globals['_COMPAREREQUEST']._serialized_end=220
+  _globals['_COMPARERESPONSE']._serialized_start=223
+  _globals['_COMPARERESPONSE']._serialized_end=683
+  _globals['_COMPAREDSUBJECT']._serialized_start=686
+  _globals['_COMPAREDSUBJECT']._serialized_end=1054
+  _globals['_COMPAREDPARAM']._serialized_start=1056
+  _globals['_COMPAREDPARAM']._serialized_end=1143
+  _globals['_COMPAREDVALUE']._serialized_start=1145
+  _globals['_COMPAREDVALUE']._serialized_end=1198
+  _globals['_COMPAREDMETRIC']._serialized_start=1201
+  _globals['_COMPAREDMETRIC']._serialized_end=1337
+  _globals['_COMPAREDNUMBER']._serialized_start=1339
+  _globals['_COMPAREDNUMBER']._serialized_end=1399
+  _globals['_COMPAREDFACT']._serialized_start=1401
+  _globals['_COMPAREDFACT']._serialized_end=1478
+  _globals['_COMPAREDFILE']._serialized_start=1480
+  _globals['_COMPAREDFILE']._serialized_end=1552
+  _globals['_COMPAREDFILECELL']._serialized_start=1554
+  _globals['_COMPAREDFILECELL']._serialized_end=1641
+  _globals['_COMPAREDTENSOR']._serialized_start=1643
+  _globals['_COMPAREDTENSOR']._serialized_end=1719
+  _globals['_COMPAREDTENSORCELL']._serialized_start=1722
+  _globals['_COMPAREDTENSORCELL']._serialized_end=1856
+  _globals['_COMPAREDSTEP']._serialized_start=1858
+  _globals['_COMPAREDSTEP']._serialized_end=1930
+  _globals['_COMPAREDSTEPCELL']._serialized_start=1932
+  _globals['_COMPAREDSTEPCELL']._serialized_end=1999
+  _globals['_COMPAREDDATASET']._serialized_start=2001
+  _globals['_COMPAREDDATASET']._serialized_end=2097
+  _globals['_COMPAREDDATASETCELL']._serialized_start=2100
+  _globals['_COMPAREDDATASETCELL']._serialized_end=2366
+  _globals['_COMPAREDSERIES']._serialized_start=2368
+  _globals['_COMPAREDSERIES']._serialized_end=2439
+  _globals['_COMPAREDCURVE']._serialized_start=2441
+  _globals['_COMPAREDCURVE']._serialized_end=2487
+  _globals['_COMPARESERVICE']._serialized_start=2599
+  _globals['_COMPARESERVICE']._serialized_end=2686
 # @@protoc_insertion_point(module_scope)

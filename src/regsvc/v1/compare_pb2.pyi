@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from regsvc.v1 import dataset_pb2 as _dataset_pb2
 from regsvc.v1 import registry_pb2 as _registry_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -21,17 +22,19 @@ METRIC_DIRECTION_HIGHER: MetricDirection
 METRIC_DIRECTION_LOWER: MetricDirection
 
 class CompareRequest(_message.Message):
-    __slots__ = ("names", "include_same", "skip_tensors")
+    __slots__ = ("names", "include_same", "skip_tensors", "series_points")
     NAMES_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_SAME_FIELD_NUMBER: _ClassVar[int]
     SKIP_TENSORS_FIELD_NUMBER: _ClassVar[int]
+    SERIES_POINTS_FIELD_NUMBER: _ClassVar[int]
     names: _containers.RepeatedScalarFieldContainer[str]
     include_same: bool
     skip_tensors: bool
-    def __init__(self, names: _Optional[_Iterable[str]] = ..., include_same: _Optional[bool] = ..., skip_tensors: _Optional[bool] = ...) -> None: ...
+    series_points: int
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., include_same: _Optional[bool] = ..., skip_tensors: _Optional[bool] = ..., series_points: _Optional[int] = ...) -> None: ...
 
 class CompareResponse(_message.Message):
-    __slots__ = ("subjects", "params", "metrics", "facts", "packages", "files", "tensors", "steps", "notes")
+    __slots__ = ("subjects", "params", "metrics", "facts", "packages", "files", "tensors", "steps", "notes", "datasets", "series")
     SUBJECTS_FIELD_NUMBER: _ClassVar[int]
     PARAMS_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +44,8 @@ class CompareResponse(_message.Message):
     TENSORS_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    DATASETS_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
     subjects: _containers.RepeatedCompositeFieldContainer[ComparedSubject]
     params: _containers.RepeatedCompositeFieldContainer[ComparedParam]
     metrics: _containers.RepeatedCompositeFieldContainer[ComparedMetric]
@@ -50,7 +55,9 @@ class CompareResponse(_message.Message):
     tensors: _containers.RepeatedCompositeFieldContainer[ComparedTensor]
     steps: _containers.RepeatedCompositeFieldContainer[ComparedStep]
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, subjects: _Optional[_Iterable[_Union[ComparedSubject, _Mapping]]] = ..., params: _Optional[_Iterable[_Union[ComparedParam, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[ComparedMetric, _Mapping]]] = ..., facts: _Optional[_Iterable[_Union[ComparedFact, _Mapping]]] = ..., packages: _Optional[_Iterable[_Union[ComparedFact, _Mapping]]] = ..., files: _Optional[_Iterable[_Union[ComparedFile, _Mapping]]] = ..., tensors: _Optional[_Iterable[_Union[ComparedTensor, _Mapping]]] = ..., steps: _Optional[_Iterable[_Union[ComparedStep, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    datasets: _containers.RepeatedCompositeFieldContainer[ComparedDataset]
+    series: _containers.RepeatedCompositeFieldContainer[ComparedSeries]
+    def __init__(self, subjects: _Optional[_Iterable[_Union[ComparedSubject, _Mapping]]] = ..., params: _Optional[_Iterable[_Union[ComparedParam, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[ComparedMetric, _Mapping]]] = ..., facts: _Optional[_Iterable[_Union[ComparedFact, _Mapping]]] = ..., packages: _Optional[_Iterable[_Union[ComparedFact, _Mapping]]] = ..., files: _Optional[_Iterable[_Union[ComparedFile, _Mapping]]] = ..., tensors: _Optional[_Iterable[_Union[ComparedTensor, _Mapping]]] = ..., steps: _Optional[_Iterable[_Union[ComparedStep, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., datasets: _Optional[_Iterable[_Union[ComparedDataset, _Mapping]]] = ..., series: _Optional[_Iterable[_Union[ComparedSeries, _Mapping]]] = ...) -> None: ...
 
 class ComparedSubject(_message.Message):
     __slots__ = ("name", "create_time", "digest", "aliases", "build", "build_state", "file_count", "size", "files_added", "files_removed", "files_changed", "shared_bytes", "tensors_added", "tensors_removed", "tensors_changed", "build_seconds")
@@ -197,3 +204,53 @@ class ComparedStepCell(_message.Message):
     state: str
     seconds: float
     def __init__(self, present: _Optional[bool] = ..., state: _Optional[str] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class ComparedDataset(_message.Message):
+    __slots__ = ("split", "cells", "differs")
+    SPLIT_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    DIFFERS_FIELD_NUMBER: _ClassVar[int]
+    split: str
+    cells: _containers.RepeatedCompositeFieldContainer[ComparedDatasetCell]
+    differs: bool
+    def __init__(self, split: _Optional[str] = ..., cells: _Optional[_Iterable[_Union[ComparedDatasetCell, _Mapping]]] = ..., differs: _Optional[bool] = ...) -> None: ...
+
+class ComparedDatasetCell(_message.Message):
+    __slots__ = ("present", "dataset", "digest", "row_count", "column_count", "filter", "columns_added", "columns_removed", "columns_retyped", "drift")
+    PRESENT_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_ADDED_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_REMOVED_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_RETYPED_FIELD_NUMBER: _ClassVar[int]
+    DRIFT_FIELD_NUMBER: _ClassVar[int]
+    present: bool
+    dataset: str
+    digest: str
+    row_count: int
+    column_count: int
+    filter: str
+    columns_added: _containers.RepeatedScalarFieldContainer[str]
+    columns_removed: _containers.RepeatedScalarFieldContainer[str]
+    columns_retyped: _containers.RepeatedCompositeFieldContainer[_dataset_pb2.ColumnRetyped]
+    drift: _containers.RepeatedCompositeFieldContainer[_dataset_pb2.ColumnDrift]
+    def __init__(self, present: _Optional[bool] = ..., dataset: _Optional[str] = ..., digest: _Optional[str] = ..., row_count: _Optional[int] = ..., column_count: _Optional[int] = ..., filter: _Optional[str] = ..., columns_added: _Optional[_Iterable[str]] = ..., columns_removed: _Optional[_Iterable[str]] = ..., columns_retyped: _Optional[_Iterable[_Union[_dataset_pb2.ColumnRetyped, _Mapping]]] = ..., drift: _Optional[_Iterable[_Union[_dataset_pb2.ColumnDrift, _Mapping]]] = ...) -> None: ...
+
+class ComparedSeries(_message.Message):
+    __slots__ = ("key", "curves")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    CURVES_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    curves: _containers.RepeatedCompositeFieldContainer[ComparedCurve]
+    def __init__(self, key: _Optional[str] = ..., curves: _Optional[_Iterable[_Union[ComparedCurve, _Mapping]]] = ...) -> None: ...
+
+class ComparedCurve(_message.Message):
+    __slots__ = ("steps", "values")
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    steps: _containers.RepeatedScalarFieldContainer[int]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, steps: _Optional[_Iterable[int]] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class LineageServiceStub:
-    """LineageService tells what a version was made from and what was made from it. The rules for names, errors and retries
+    """LineageService tells what a version was made from (parents, builds, datasets) and what was made from it. The rules for names, errors and retries
     stand at CapabilitiesService.
     """
 
@@ -44,13 +44,13 @@ class LineageServiceStub:
 
 
 class LineageServiceServicer:
-    """LineageService tells what a version was made from and what was made from it. The rules for names, errors and retries
+    """LineageService tells what a version was made from (parents, builds, datasets) and what was made from it. The rules for names, errors and retries
     stand at CapabilitiesService.
     """
 
     def GetLineage(self, request, context):
-        """Walks parents and builds up, children down, as a graph: each version stands there once, however many ways
-        lead to it. Errors: NOT_FOUND (also a URI that no version names); INVALID_ARGUMENT (a name, a depth below 0).
+        """Walks parents, builds and datasets up, children down, as a graph: each version stands there once, however many ways
+        lead to it. From a dataset it goes down to what was made with it, and to what was made from that. Errors: NOT_FOUND (also a URI that no version names); INVALID_ARGUMENT (a name, a depth below 0).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -73,7 +73,7 @@ def add_LineageServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class LineageService:
-    """LineageService tells what a version was made from and what was made from it. The rules for names, errors and retries
+    """LineageService tells what a version was made from (parents, builds, datasets) and what was made from it. The rules for names, errors and retries
     stand at CapabilitiesService.
     """
 

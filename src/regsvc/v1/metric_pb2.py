@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from regsvc.v1 import compare_pb2 as regsvc_dot_v1_dot_compare__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16regsvc/v1/metric.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa5\x01\n\rSeriesSummary\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\x12\x0c\n\x04last\x18\x04 \x01(\x01\x12\x11\n\tlast_step\x18\x05 \x01(\x12\x12-\n\tlast_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03min\x18\x07 \x01(\x01\x12\x0b\n\x03max\x18\x08 \x01(\x01\"T\n\x0bSeriesPoint\x12\x0c\n\x04step\x18\x01 \x01(\x12\x12\r\n\x05value\x18\x02 \x01(\x01\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"e\n\x0f\x45valuationPoint\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x0c\n\x04step\x18\x03 \x01(\x12\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"#\n\x11ListSeriesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\">\n\x12ListSeriesResponse\x12(\n\x06series\x18\x01 \x03(\x0b\x32\x18.regsvc.v1.SeriesSummary\"T\n\x11ReadSeriesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x12\n\nmax_points\x18\x04 \x01(\r\"<\n\x12ReadSeriesResponse\x12&\n\x06points\x18\x01 \x03(\x0b\x32\x16.regsvc.v1.SeriesPoint\"w\n\x14\x41\x64\x64\x45valuationRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12*\n\x06points\x18\x03 \x03(\x0b\x32\x1a.regsvc.v1.EvaluationPoint\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x17\n\x15\x41\x64\x64\x45valuationResponse2\x85\x02\n\rMetricService\x12N\n\nListSeries\x12\x1c.regsvc.v1.ListSeriesRequest\x1a\x1d.regsvc.v1.ListSeriesResponse\"\x03\x90\x02\x01\x12P\n\nReadSeries\x12\x1c.regsvc.v1.ReadSeriesRequest\x1a\x1d.regsvc.v1.ReadSeriesResponse\"\x03\x90\x02\x01\x30\x01\x12R\n\rAddEvaluation\x12\x1f.regsvc.v1.AddEvaluationRequest\x1a .regsvc.v1.AddEvaluationResponseB\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16regsvc/v1/metric.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17regsvc/v1/compare.proto\"\xca\x02\n\rSeriesSummary\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\x12\x0c\n\x04last\x18\x04 \x01(\x01\x12\x11\n\tlast_step\x18\x05 \x01(\x12\x12-\n\tlast_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03min\x18\x07 \x01(\x01\x12\x0b\n\x03max\x18\x08 \x01(\x01\x12\r\n\x05\x66irst\x18\t \x01(\x01\x12\x12\n\nfirst_step\x18\n \x01(\x12\x12\x10\n\x08min_step\x18\x0b \x01(\x12\x12\x10\n\x08max_step\x18\x0c \x01(\x12\x12-\n\tdirection\x18\r \x01(\x0e\x32\x1a.regsvc.v1.MetricDirection\x12\x11\n\x04\x62\x65st\x18\x0e \x01(\x01H\x00\x88\x01\x01\x12\x11\n\tbest_step\x18\x0f \x01(\x12\x42\x07\n\x05_best\"T\n\x0bSeriesPoint\x12\x0c\n\x04step\x18\x01 \x01(\x12\x12\r\n\x05value\x18\x02 \x01(\x01\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"e\n\x0f\x45valuationPoint\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x0c\n\x04step\x18\x03 \x01(\x12\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"#\n\x11ListSeriesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\">\n\x12ListSeriesResponse\x12(\n\x06series\x18\x01 \x03(\x0b\x32\x18.regsvc.v1.SeriesSummary\"T\n\x11ReadSeriesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x12\n\nmax_points\x18\x04 \x01(\r\"<\n\x12ReadSeriesResponse\x12&\n\x06points\x18\x01 \x03(\x0b\x32\x16.regsvc.v1.SeriesPoint\"w\n\x14\x41\x64\x64\x45valuationRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12*\n\x06points\x18\x03 \x03(\x0b\x32\x1a.regsvc.v1.EvaluationPoint\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x17\n\x15\x41\x64\x64\x45valuationResponse\"N\n\x10MetricDefinition\x12\x0b\n\x03key\x18\x01 \x01(\t\x12-\n\tdirection\x18\x02 \x01(\x0e\x32\x1a.regsvc.v1.MetricDirection\"j\n\x13\x44\x65\x66ineMetricRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12/\n\ndefinition\x18\x02 \x01(\x0b\x32\x1b.regsvc.v1.MetricDefinition\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x16\n\x14\x44\x65\x66ineMetricResponse\".\n\x1cListMetricDefinitionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"Q\n\x1dListMetricDefinitionsResponse\x12\x30\n\x0b\x64\x65\x66initions\x18\x01 \x03(\x0b\x32\x1b.regsvc.v1.MetricDefinition2\xc7\x03\n\rMetricService\x12N\n\nListSeries\x12\x1c.regsvc.v1.ListSeriesRequest\x1a\x1d.regsvc.v1.ListSeriesResponse\"\x03\x90\x02\x01\x12P\n\nReadSeries\x12\x1c.regsvc.v1.ReadSeriesRequest\x1a\x1d.regsvc.v1.ReadSeriesResponse\"\x03\x90\x02\x01\x30\x01\x12R\n\rAddEvaluation\x12\x1f.regsvc.v1.AddEvaluationRequest\x1a .regsvc.v1.AddEvaluationResponse\x12O\n\x0c\x44\x65\x66ineMetric\x12\x1e.regsvc.v1.DefineMetricRequest\x1a\x1f.regsvc.v1.DefineMetricResponse\x12o\n\x15ListMetricDefinitions\x12\'.regsvc.v1.ListMetricDefinitionsRequest\x1a(.regsvc.v1.ListMetricDefinitionsResponse\"\x03\x90\x02\x01\x42\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,24 +38,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_METRICSERVICE'].methods_by_name['ListSeries']._serialized_options = b'\220\002\001'
   _globals['_METRICSERVICE'].methods_by_name['ReadSeries']._loaded_options = None
   _globals['_METRICSERVICE'].methods_by_name['ReadSeries']._serialized_options = b'\220\002\001'
-  _globals['_SERIESSUMMARY']._serialized_start=71
-  _globals['_SERIESSUMMARY']._serialized_end=236
-  _globals['_SERIESPOINT']._serialized_start=238
-  _globals['_SERIESPOINT']._serialized_end=322
-  _globals['_EVALUATIONPOINT']._serialized_start=324
-  _globals['_EVALUATIONPOINT']._serialized_end=425
-  _globals['_LISTSERIESREQUEST']._serialized_start=427
-  _globals['_LISTSERIESREQUEST']._serialized_end=462
-  _globals['_LISTSERIESRESPONSE']._serialized_start=464
-  _globals['_LISTSERIESRESPONSE']._serialized_end=526
-  _globals['_READSERIESREQUEST']._serialized_start=528
-  _globals['_READSERIESREQUEST']._serialized_end=612
-  _globals['_READSERIESRESPONSE']._serialized_start=614
-  _globals['_READSERIESRESPONSE']._serialized_end=674
-  _globals['_ADDEVALUATIONREQUEST']._serialized_start=676
-  _globals['_ADDEVALUATIONREQUEST']._serialized_end=795
-  _globals['_ADDEVALUATIONRESPONSE']._serialized_start=797
-  _globals['_ADDEVALUATIONRESPONSE']._serialized_end=820
-  _globals['_METRICSERVICE']._serialized_start=823
-  _globals['_METRICSERVICE']._serialized_end=1084
+  _globals['_METRICSERVICE'].methods_by_name['ListMetricDefinitions']._loaded_options = None
+  _globals['_METRICSERVICE'].methods_by_name['ListMetricDefinitions']._serialized_options = b'\220\002\001'
+  _globals['_SERIESSUMMARY']._serialized_start=96
+  _globals['_SERIESSUMMARY']._serialized_end=426
+  _globals['_SERIESPOINT']._serialized_start=428
+  _globals['_SERIESPOINT']._serialized_end=512
+  _globals['_EVALUATIONPOINT']._serialized_start=514
+  _globals['_EVALUATIONPOINT']._serialized_end=615
+  _globals['_LISTSERIESREQUEST']._serialized_start=617
+  _globals['_LISTSERIESREQUEST']._serialized_end=652
+  _globals['_LISTSERIESRESPONSE']._serialized_start=654
+  _globals['_LISTSERIESRESPONSE']._serialized_end=716
+  _globals['_READSERIESREQUEST']._serialized_start=718
+  _globals['_READSERIESREQUEST']._serialized_end=802
+  _globals['_READSERIESRESPONSE']._serialized_start=804
+  _globals['_READSERIESRESPONSE']._serialized_end=864
+  _globals['_ADDEVALUATIONREQUEST']._serialized_start=866
+  _globals['_ADDEVALUATIONREQUEST']._serialized_end=985
+  _globals['_ADDEVALUATIONRESPONSE']._serialized_start=987
+  _globals['_ADDEVALUATIONRESPONSE']._serialized_end=1010
+  _globals['_METRICDEFINITION']._serialized_start=1012
+  _globals['_METRICDEFINITION']._serialized_end=1090
+  _globals['_DEFINEMETRICREQUEST']._serialized_start=1092
+  _globals['_DEFINEMETRICREQUEST']._serialized_end=1198
+  _globals['_DEFINEMETRICRESPONSE']._serialized_start=1200
+  _globals['_DEFINEMETRICRESPONSE']._serialized_end=1222
+  _globals['_LISTMETRICDEFINITIONSREQUEST']._serialized_start=1224
+  _globals['_LISTMETRICDEFINITIONSREQUEST']._serialized_end=1270
+  _globals['_LISTMETRICDEFINITIONSRESPONSE']._serialized_start=1272
+  _globals['_LISTMETRICDEFINITIONSRESPONSE']._serialized_end=1353
+  _globals['_METRICSERVICE']._serialized_start=1356
+  _globals['_METRICSERVICE']._serialized_end=1811
 # @@protoc_insertion_point(module_scope)

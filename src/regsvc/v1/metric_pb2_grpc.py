@@ -59,6 +59,16 @@ class MetricServiceStub:
                 request_serializer=regsvc_dot_v1_dot_metric__pb2.AddEvaluationRequest.SerializeToString,
                 response_deserializer=regsvc_dot_v1_dot_metric__pb2.AddEvaluationResponse.FromString,
                 _registered_method=True)
+        self.DefineMetric = channel.unary_unary(
+                '/regsvc.v1.MetricService/DefineMetric',
+                request_serializer=regsvc_dot_v1_dot_metric__pb2.DefineMetricRequest.SerializeToString,
+                response_deserializer=regsvc_dot_v1_dot_metric__pb2.DefineMetricResponse.FromString,
+                _registered_method=True)
+        self.ListMetricDefinitions = channel.unary_unary(
+                '/regsvc.v1.MetricService/ListMetricDefinitions',
+                request_serializer=regsvc_dot_v1_dot_metric__pb2.ListMetricDefinitionsRequest.SerializeToString,
+                response_deserializer=regsvc_dot_v1_dot_metric__pb2.ListMetricDefinitionsResponse.FromString,
+                _registered_method=True)
 
 
 class MetricServiceServicer:
@@ -100,6 +110,22 @@ class MetricServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DefineMetric(self, request, context):
+        """Says which values of a metric are the better ones, for one model; it is believed over what the name suggests, also for
+        points that are there already. What was defined before is replaced; UNSPECIFIED takes the definition back. The model is
+        made when it does not exist. Errors: INVALID_ARGUMENT (name, key); RESOURCE_EXHAUSTED (more than 2,000 in a model).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMetricDefinitions(self, request, context):
+        """The metrics that were defined for a model, by key. Errors: NOT_FOUND (model), INVALID_ARGUMENT (name).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MetricServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -117,6 +143,16 @@ def add_MetricServiceServicer_to_server(servicer, server):
                     servicer.AddEvaluation,
                     request_deserializer=regsvc_dot_v1_dot_metric__pb2.AddEvaluationRequest.FromString,
                     response_serializer=regsvc_dot_v1_dot_metric__pb2.AddEvaluationResponse.SerializeToString,
+            ),
+            'DefineMetric': grpc.unary_unary_rpc_method_handler(
+                    servicer.DefineMetric,
+                    request_deserializer=regsvc_dot_v1_dot_metric__pb2.DefineMetricRequest.FromString,
+                    response_serializer=regsvc_dot_v1_dot_metric__pb2.DefineMetricResponse.SerializeToString,
+            ),
+            'ListMetricDefinitions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMetricDefinitions,
+                    request_deserializer=regsvc_dot_v1_dot_metric__pb2.ListMetricDefinitionsRequest.FromString,
+                    response_serializer=regsvc_dot_v1_dot_metric__pb2.ListMetricDefinitionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -210,6 +246,60 @@ class MetricService:
             '/regsvc.v1.MetricService/AddEvaluation',
             regsvc_dot_v1_dot_metric__pb2.AddEvaluationRequest.SerializeToString,
             regsvc_dot_v1_dot_metric__pb2.AddEvaluationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DefineMetric(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/regsvc.v1.MetricService/DefineMetric',
+            regsvc_dot_v1_dot_metric__pb2.DefineMetricRequest.SerializeToString,
+            regsvc_dot_v1_dot_metric__pb2.DefineMetricResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMetricDefinitions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/regsvc.v1.MetricService/ListMetricDefinitions',
+            regsvc_dot_v1_dot_metric__pb2.ListMetricDefinitionsRequest.SerializeToString,
+            regsvc_dot_v1_dot_metric__pb2.ListMetricDefinitionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

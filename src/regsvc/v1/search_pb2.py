@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from regsvc.v1 import build_pb2 as regsvc_dot_v1_dot_build__pb2
+from regsvc.v1 import dataset_pb2 as regsvc_dot_v1_dot_dataset__pb2
 from regsvc.v1 import registry_pb2 as regsvc_dot_v1_dot_registry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16regsvc/v1/search.proto\x12\tregsvc.v1\x1a\x15regsvc/v1/build.proto\x1a\x18regsvc/v1/registry.proto\"\x8d\x01\n\rSearchRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12#\n\x04kind\x18\x02 \x01(\x0e\x32\x15.regsvc.v1.SearchKind\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x10\n\x08order_by\x18\x04 \x01(\t\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"\x93\x01\n\x0eSearchResponse\x12$\n\x08versions\x18\x01 \x03(\x0b\x32\x12.regsvc.v1.Version\x12 \n\x06\x62uilds\x18\x02 \x03(\x0b\x32\x10.regsvc.v1.Build\x12 \n\x06models\x18\x03 \x03(\x0b\x32\x10.regsvc.v1.Model\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t*s\n\nSearchKind\x12\x1b\n\x17SEARCH_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14SEARCH_KIND_VERSIONS\x10\x01\x12\x16\n\x12SEARCH_KIND_BUILDS\x10\x02\x12\x16\n\x12SEARCH_KIND_MODELS\x10\x03\x32S\n\rSearchService\x12\x42\n\x06Search\x12\x18.regsvc.v1.SearchRequest\x1a\x19.regsvc.v1.SearchResponse\"\x03\x90\x02\x01\x42\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16regsvc/v1/search.proto\x12\tregsvc.v1\x1a\x15regsvc/v1/build.proto\x1a\x17regsvc/v1/dataset.proto\x1a\x18regsvc/v1/registry.proto\"\x8d\x01\n\rSearchRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12#\n\x04kind\x18\x02 \x01(\x0e\x32\x15.regsvc.v1.SearchKind\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x10\n\x08order_by\x18\x04 \x01(\t\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"\xb9\x01\n\x0eSearchResponse\x12$\n\x08versions\x18\x01 \x03(\x0b\x32\x12.regsvc.v1.Version\x12 \n\x06\x62uilds\x18\x02 \x03(\x0b\x32\x10.regsvc.v1.Build\x12 \n\x06models\x18\x03 \x03(\x0b\x32\x10.regsvc.v1.Model\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\x12$\n\x08\x64\x61tasets\x18\x05 \x03(\x0b\x32\x12.regsvc.v1.Dataset*\x8d\x01\n\nSearchKind\x12\x1b\n\x17SEARCH_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14SEARCH_KIND_VERSIONS\x10\x01\x12\x16\n\x12SEARCH_KIND_BUILDS\x10\x02\x12\x16\n\x12SEARCH_KIND_MODELS\x10\x03\x12\x18\n\x14SEARCH_KIND_DATASETS\x10\x04\x32S\n\rSearchService\x12\x42\n\x06Search\x12\x18.regsvc.v1.SearchRequest\x1a\x19.regsvc.v1.SearchResponse\"\x03\x90\x02\x01\x42\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,12 +37,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'Z regsvc.dev/go/regsvc/v1;regsvcv1'
   _globals['_SEARCHSERVICE'].methods_by_name['Search']._loaded_options = None
   _globals['_SEARCHSERVICE'].methods_by_name['Search']._serialized_options = b'\220\002\001'
-  _globals['_SEARCHKIND']._serialized_start=380
-  _globals['_SEARCHKIND']._serialized_end=495
-  _globals['_SEARCHREQUEST']._serialized_start=87
-  _globals['_SEARCHREQUEST']._serialized_end=228
-  _globals['_SEARCHRESPONSE']._serialized_start=231
-  _globals['_SEARCHRESPONSE']._serialized_end=378
-  _globals['_SEARCHSERVICE']._serialized_start=497
-  _globals['_SEARCHSERVICE']._serialized_end=580
+  _globals['_SEARCHKIND']._serialized_start=444
+  _globals['_SEARCHKIND']._serialized_end=585
+  _globals['_SEARCHREQUEST']._serialized_start=112
+  _globals['_SEARCHREQUEST']._serialized_end=253
+  _globals['_SEARCHRESPONSE']._serialized_start=256
+  _globals['_SEARCHRESPONSE']._serialized_end=441
+  _globals['_SEARCHSERVICE']._serialized_start=587
+  _globals['_SEARCHSERVICE']._serialized_end=670
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SearchServiceStub:
-    """SearchService finds models, versions and builds by expressions of CEL (https://cel.dev), which are type-checked and
+    """SearchService finds models, versions, builds and datasets by expressions of CEL (https://cel.dev), which are type-checked and
     answered by indexes. docs/search.md lists the fields of each kind, and what of CEL is known. The rules for names,
     errors and paging stand at CapabilitiesService and RegistryService.
 
@@ -48,7 +48,7 @@ class SearchServiceStub:
 
 
 class SearchServiceServicer:
-    """SearchService finds models, versions and builds by expressions of CEL (https://cel.dev), which are type-checked and
+    """SearchService finds models, versions, builds and datasets by expressions of CEL (https://cel.dev), which are type-checked and
     answered by indexes. docs/search.md lists the fields of each kind, and what of CEL is known. The rules for names,
     errors and paging stand at CapabilitiesService and RegistryService.
 
@@ -82,7 +82,7 @@ def add_SearchServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SearchService:
-    """SearchService finds models, versions and builds by expressions of CEL (https://cel.dev), which are type-checked and
+    """SearchService finds models, versions, builds and datasets by expressions of CEL (https://cel.dev), which are type-checked and
     answered by indexes. docs/search.md lists the fields of each kind, and what of CEL is known. The rules for names,
     errors and paging stand at CapabilitiesService and RegistryService.
 

@@ -81,7 +81,10 @@ type CompareRequest struct {
 	// Also what is the same in all.
 	IncludeSame bool `protobuf:"varint,2,opt,name=include_same,json=includeSame,proto3" json:"include_same,omitempty"`
 	// Leave out the tensors: they cost most, since bytes that differ are read.
-	SkipTensors   bool `protobuf:"varint,3,opt,name=skip_tensors,json=skipTensors,proto3" json:"skip_tensors,omitempty"`
+	SkipTensors bool `protobuf:"varint,3,opt,name=skip_tensors,json=skipTensors,proto3" json:"skip_tensors,omitempty"`
+	// Also the curves of the metrics that were logged over time, each by at most so many points that show its shape best; 0
+	// leaves them out, 1 is INVALID_ARGUMENT, and more than 500 are taken as 500.
+	SeriesPoints  uint32 `protobuf:"varint,4,opt,name=series_points,json=seriesPoints,proto3" json:"series_points,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -137,6 +140,13 @@ func (x *CompareRequest) GetSkipTensors() bool {
 	return false
 }
 
+func (x *CompareRequest) GetSeriesPoints() uint32 {
+	if x != nil {
+		return x.SeriesPoints
+	}
+	return 0
+}
+
 // Response of CompareService.Compare. Every row has one cell for each of `subjects`, in their order.
 type CompareResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -157,7 +167,11 @@ type CompareResponse struct {
 	// Steps of builds by name; those of the build that published it for a version.
 	Steps []*ComparedStep `protobuf:"bytes,8,rep,name=steps,proto3" json:"steps,omitempty"`
 	// What was left out, and why, for people.
-	Notes         []string `protobuf:"bytes,9,rep,name=notes,proto3" json:"notes,omitempty"`
+	Notes []string `protobuf:"bytes,9,rep,name=notes,proto3" json:"notes,omitempty"`
+	// What each was trained and tested on, by split and dataset, with the drift from the first subject's.
+	Datasets []*ComparedDataset `protobuf:"bytes,10,rep,name=datasets,proto3" json:"datasets,omitempty"`
+	// Metrics over time by key; only when asked for by series_points.
+	Series        []*ComparedSeries `protobuf:"bytes,11,rep,name=series,proto3" json:"series,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -251,6 +265,20 @@ func (x *CompareResponse) GetSteps() []*ComparedStep {
 func (x *CompareResponse) GetNotes() []string {
 	if x != nil {
 		return x.Notes
+	}
+	return nil
+}
+
+func (x *CompareResponse) GetDatasets() []*ComparedDataset {
+	if x != nil {
+		return x.Datasets
+	}
+	return nil
+}
+
+func (x *CompareResponse) GetSeries() []*ComparedSeries {
+	if x != nil {
+		return x.Series
 	}
 	return nil
 }
@@ -549,7 +577,8 @@ type ComparedMetric struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name.
 	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// Guessed from the name, as docs/compare.md tells.
+	// As defined for the model of the first subject (MetricService.DefineMetric), else guessed from the name, as
+	// docs/compare.md tells.
 	Direction MetricDirection `protobuf:"varint,2,opt,name=direction,proto3,enum=regsvc.v1.MetricDirection" json:"direction,omitempty"`
 	// One for each subject.
 	Values []*ComparedNumber `protobuf:"bytes,3,rep,name=values,proto3" json:"values,omitempty"`
@@ -1136,15 +1165,319 @@ func (x *ComparedStepCell) GetSeconds() float64 {
 	return 0
 }
 
+// ComparedDataset is what was used for one split. Where every subject uses at most one dataset for it, they stand beside each
+// other whatever their names are; else there is a row for each dataset.
+type ComparedDataset struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "train", "test" ...; or empty.
+	Split string `protobuf:"bytes,1,opt,name=split,proto3" json:"split,omitempty"`
+	// One for each subject.
+	Cells []*ComparedDatasetCell `protobuf:"bytes,2,rep,name=cells,proto3" json:"cells,omitempty"`
+	// Not the same dataset version, or not there, in all.
+	Differs       bool `protobuf:"varint,3,opt,name=differs,proto3" json:"differs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComparedDataset) Reset() {
+	*x = ComparedDataset{}
+	mi := &file_regsvc_v1_compare_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComparedDataset) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComparedDataset) ProtoMessage() {}
+
+func (x *ComparedDataset) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_compare_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComparedDataset.ProtoReflect.Descriptor instead.
+func (*ComparedDataset) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_compare_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ComparedDataset) GetSplit() string {
+	if x != nil {
+		return x.Split
+	}
+	return ""
+}
+
+func (x *ComparedDataset) GetCells() []*ComparedDatasetCell {
+	if x != nil {
+		return x.Cells
+	}
+	return nil
+}
+
+func (x *ComparedDataset) GetDiffers() bool {
+	if x != nil {
+		return x.Differs
+	}
+	return false
+}
+
+// ComparedDatasetCell is the dataset version that one subject used. Its drift is from the one in the first cell that has a
+// dataset; it is empty in that cell, for the same version, and where one of the two has no profile.
+type ComparedDatasetCell struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The subject has one; nothing else is set without it.
+	Present bool `protobuf:"varint,1,opt,name=present,proto3" json:"present,omitempty"`
+	// namespaces/{namespace}/datasets/{dataset}/versions/{number}
+	Dataset string `protobuf:"bytes,2,opt,name=dataset,proto3" json:"dataset,omitempty"`
+	// Of the dataset's bytes, 64 hex digits.
+	Digest string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Of the whole dataset, by its profile; 0 without one.
+	RowCount uint64 `protobuf:"varint,4,opt,name=row_count,json=rowCount,proto3" json:"row_count,omitempty"`
+	// By its profile.
+	ColumnCount uint32 `protobuf:"varint,5,opt,name=column_count,json=columnCount,proto3" json:"column_count,omitempty"`
+	// Which rows were used, as the record says.
+	Filter string `protobuf:"bytes,6,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Columns that this one has more than the first.
+	ColumnsAdded []string `protobuf:"bytes,7,rep,name=columns_added,json=columnsAdded,proto3" json:"columns_added,omitempty"`
+	// Columns that only the first has.
+	ColumnsRemoved []string `protobuf:"bytes,8,rep,name=columns_removed,json=columnsRemoved,proto3" json:"columns_removed,omitempty"`
+	// Columns whose type changed.
+	ColumnsRetyped []*ColumnRetyped `protobuf:"bytes,9,rep,name=columns_retyped,json=columnsRetyped,proto3" json:"columns_retyped,omitempty"`
+	// The farthest apart first; at most 50.
+	Drift         []*ColumnDrift `protobuf:"bytes,10,rep,name=drift,proto3" json:"drift,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComparedDatasetCell) Reset() {
+	*x = ComparedDatasetCell{}
+	mi := &file_regsvc_v1_compare_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComparedDatasetCell) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComparedDatasetCell) ProtoMessage() {}
+
+func (x *ComparedDatasetCell) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_compare_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComparedDatasetCell.ProtoReflect.Descriptor instead.
+func (*ComparedDatasetCell) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_compare_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ComparedDatasetCell) GetPresent() bool {
+	if x != nil {
+		return x.Present
+	}
+	return false
+}
+
+func (x *ComparedDatasetCell) GetDataset() string {
+	if x != nil {
+		return x.Dataset
+	}
+	return ""
+}
+
+func (x *ComparedDatasetCell) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *ComparedDatasetCell) GetRowCount() uint64 {
+	if x != nil {
+		return x.RowCount
+	}
+	return 0
+}
+
+func (x *ComparedDatasetCell) GetColumnCount() uint32 {
+	if x != nil {
+		return x.ColumnCount
+	}
+	return 0
+}
+
+func (x *ComparedDatasetCell) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *ComparedDatasetCell) GetColumnsAdded() []string {
+	if x != nil {
+		return x.ColumnsAdded
+	}
+	return nil
+}
+
+func (x *ComparedDatasetCell) GetColumnsRemoved() []string {
+	if x != nil {
+		return x.ColumnsRemoved
+	}
+	return nil
+}
+
+func (x *ComparedDatasetCell) GetColumnsRetyped() []*ColumnRetyped {
+	if x != nil {
+		return x.ColumnsRetyped
+	}
+	return nil
+}
+
+func (x *ComparedDatasetCell) GetDrift() []*ColumnDrift {
+	if x != nil {
+		return x.Drift
+	}
+	return nil
+}
+
+// ComparedSeries is one metric over time.
+type ComparedSeries struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// One for each subject.
+	Curves        []*ComparedCurve `protobuf:"bytes,2,rep,name=curves,proto3" json:"curves,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComparedSeries) Reset() {
+	*x = ComparedSeries{}
+	mi := &file_regsvc_v1_compare_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComparedSeries) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComparedSeries) ProtoMessage() {}
+
+func (x *ComparedSeries) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_compare_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComparedSeries.ProtoReflect.Descriptor instead.
+func (*ComparedSeries) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_compare_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ComparedSeries) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ComparedSeries) GetCurves() []*ComparedCurve {
+	if x != nil {
+		return x.Curves
+	}
+	return nil
+}
+
+// ComparedCurve is the series of one subject, by step; empty when it has none.
+type ComparedCurve struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ascending.
+	Steps []int64 `protobuf:"zigzag64,1,rep,packed,name=steps,proto3" json:"steps,omitempty"`
+	// One for each step.
+	Values        []float64 `protobuf:"fixed64,2,rep,packed,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComparedCurve) Reset() {
+	*x = ComparedCurve{}
+	mi := &file_regsvc_v1_compare_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComparedCurve) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComparedCurve) ProtoMessage() {}
+
+func (x *ComparedCurve) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_compare_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComparedCurve.ProtoReflect.Descriptor instead.
+func (*ComparedCurve) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_compare_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ComparedCurve) GetSteps() []int64 {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *ComparedCurve) GetValues() []float64 {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
 var File_regsvc_v1_compare_proto protoreflect.FileDescriptor
 
 const file_regsvc_v1_compare_proto_rawDesc = "" +
 	"\n" +
-	"\x17regsvc/v1/compare.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18regsvc/v1/registry.proto\"l\n" +
+	"\x17regsvc/v1/compare.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17regsvc/v1/dataset.proto\x1a\x18regsvc/v1/registry.proto\"\x91\x01\n" +
 	"\x0eCompareRequest\x12\x14\n" +
 	"\x05names\x18\x01 \x03(\tR\x05names\x12!\n" +
 	"\finclude_same\x18\x02 \x01(\bR\vincludeSame\x12!\n" +
-	"\fskip_tensors\x18\x03 \x01(\bR\vskipTensors\"\xbd\x03\n" +
+	"\fskip_tensors\x18\x03 \x01(\bR\vskipTensors\x12#\n" +
+	"\rseries_points\x18\x04 \x01(\rR\fseriesPoints\"\xa8\x04\n" +
 	"\x0fCompareResponse\x126\n" +
 	"\bsubjects\x18\x01 \x03(\v2\x1a.regsvc.v1.ComparedSubjectR\bsubjects\x120\n" +
 	"\x06params\x18\x02 \x03(\v2\x18.regsvc.v1.ComparedParamR\x06params\x123\n" +
@@ -1154,7 +1487,10 @@ const file_regsvc_v1_compare_proto_rawDesc = "" +
 	"\x05files\x18\x06 \x03(\v2\x17.regsvc.v1.ComparedFileR\x05files\x123\n" +
 	"\atensors\x18\a \x03(\v2\x19.regsvc.v1.ComparedTensorR\atensors\x12-\n" +
 	"\x05steps\x18\b \x03(\v2\x17.regsvc.v1.ComparedStepR\x05steps\x12\x14\n" +
-	"\x05notes\x18\t \x03(\tR\x05notes\"\xa8\x04\n" +
+	"\x05notes\x18\t \x03(\tR\x05notes\x126\n" +
+	"\bdatasets\x18\n" +
+	" \x03(\v2\x1a.regsvc.v1.ComparedDatasetR\bdatasets\x121\n" +
+	"\x06series\x18\v \x03(\v2\x19.regsvc.v1.ComparedSeriesR\x06series\"\xa8\x04\n" +
 	"\x0fComparedSubject\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12;\n" +
 	"\vcreate_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -1223,7 +1559,29 @@ const file_regsvc_v1_compare_proto_rawDesc = "" +
 	"\x10ComparedStepCell\x12\x18\n" +
 	"\apresent\x18\x01 \x01(\bR\apresent\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x18\n" +
-	"\aseconds\x18\x03 \x01(\x01R\aseconds*l\n" +
+	"\aseconds\x18\x03 \x01(\x01R\aseconds\"w\n" +
+	"\x0fComparedDataset\x12\x14\n" +
+	"\x05split\x18\x01 \x01(\tR\x05split\x124\n" +
+	"\x05cells\x18\x02 \x03(\v2\x1e.regsvc.v1.ComparedDatasetCellR\x05cells\x12\x18\n" +
+	"\adiffers\x18\x03 \x01(\bR\adiffers\"\xf8\x02\n" +
+	"\x13ComparedDatasetCell\x12\x18\n" +
+	"\apresent\x18\x01 \x01(\bR\apresent\x12\x18\n" +
+	"\adataset\x18\x02 \x01(\tR\adataset\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\tR\x06digest\x12\x1b\n" +
+	"\trow_count\x18\x04 \x01(\x04R\browCount\x12!\n" +
+	"\fcolumn_count\x18\x05 \x01(\rR\vcolumnCount\x12\x16\n" +
+	"\x06filter\x18\x06 \x01(\tR\x06filter\x12#\n" +
+	"\rcolumns_added\x18\a \x03(\tR\fcolumnsAdded\x12'\n" +
+	"\x0fcolumns_removed\x18\b \x03(\tR\x0ecolumnsRemoved\x12A\n" +
+	"\x0fcolumns_retyped\x18\t \x03(\v2\x18.regsvc.v1.ColumnRetypedR\x0ecolumnsRetyped\x12,\n" +
+	"\x05drift\x18\n" +
+	" \x03(\v2\x16.regsvc.v1.ColumnDriftR\x05drift\"T\n" +
+	"\x0eComparedSeries\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x120\n" +
+	"\x06curves\x18\x02 \x03(\v2\x18.regsvc.v1.ComparedCurveR\x06curves\"=\n" +
+	"\rComparedCurve\x12\x14\n" +
+	"\x05steps\x18\x01 \x03(\x12R\x05steps\x12\x16\n" +
+	"\x06values\x18\x02 \x03(\x01R\x06values*l\n" +
 	"\x0fMetricDirection\x12 \n" +
 	"\x1cMETRIC_DIRECTION_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17METRIC_DIRECTION_HIGHER\x10\x01\x12\x1a\n" +
@@ -1244,7 +1602,7 @@ func file_regsvc_v1_compare_proto_rawDescGZIP() []byte {
 }
 
 var file_regsvc_v1_compare_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_regsvc_v1_compare_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_regsvc_v1_compare_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_regsvc_v1_compare_proto_goTypes = []any{
 	(MetricDirection)(0),          // 0: regsvc.v1.MetricDirection
 	(*CompareRequest)(nil),        // 1: regsvc.v1.CompareRequest
@@ -1261,8 +1619,14 @@ var file_regsvc_v1_compare_proto_goTypes = []any{
 	(*ComparedTensorCell)(nil),    // 12: regsvc.v1.ComparedTensorCell
 	(*ComparedStep)(nil),          // 13: regsvc.v1.ComparedStep
 	(*ComparedStepCell)(nil),      // 14: regsvc.v1.ComparedStepCell
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(*ParamValue)(nil),            // 16: regsvc.v1.ParamValue
+	(*ComparedDataset)(nil),       // 15: regsvc.v1.ComparedDataset
+	(*ComparedDatasetCell)(nil),   // 16: regsvc.v1.ComparedDatasetCell
+	(*ComparedSeries)(nil),        // 17: regsvc.v1.ComparedSeries
+	(*ComparedCurve)(nil),         // 18: regsvc.v1.ComparedCurve
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*ParamValue)(nil),            // 20: regsvc.v1.ParamValue
+	(*ColumnRetyped)(nil),         // 21: regsvc.v1.ColumnRetyped
+	(*ColumnDrift)(nil),           // 22: regsvc.v1.ColumnDrift
 }
 var file_regsvc_v1_compare_proto_depIdxs = []int32{
 	3,  // 0: regsvc.v1.CompareResponse.subjects:type_name -> regsvc.v1.ComparedSubject
@@ -1273,21 +1637,27 @@ var file_regsvc_v1_compare_proto_depIdxs = []int32{
 	9,  // 5: regsvc.v1.CompareResponse.files:type_name -> regsvc.v1.ComparedFile
 	11, // 6: regsvc.v1.CompareResponse.tensors:type_name -> regsvc.v1.ComparedTensor
 	13, // 7: regsvc.v1.CompareResponse.steps:type_name -> regsvc.v1.ComparedStep
-	15, // 8: regsvc.v1.ComparedSubject.create_time:type_name -> google.protobuf.Timestamp
-	5,  // 9: regsvc.v1.ComparedParam.values:type_name -> regsvc.v1.ComparedValue
-	16, // 10: regsvc.v1.ComparedValue.value:type_name -> regsvc.v1.ParamValue
-	0,  // 11: regsvc.v1.ComparedMetric.direction:type_name -> regsvc.v1.MetricDirection
-	7,  // 12: regsvc.v1.ComparedMetric.values:type_name -> regsvc.v1.ComparedNumber
-	10, // 13: regsvc.v1.ComparedFile.cells:type_name -> regsvc.v1.ComparedFileCell
-	12, // 14: regsvc.v1.ComparedTensor.cells:type_name -> regsvc.v1.ComparedTensorCell
-	14, // 15: regsvc.v1.ComparedStep.cells:type_name -> regsvc.v1.ComparedStepCell
-	1,  // 16: regsvc.v1.CompareService.Compare:input_type -> regsvc.v1.CompareRequest
-	2,  // 17: regsvc.v1.CompareService.Compare:output_type -> regsvc.v1.CompareResponse
-	17, // [17:18] is the sub-list for method output_type
-	16, // [16:17] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	15, // 8: regsvc.v1.CompareResponse.datasets:type_name -> regsvc.v1.ComparedDataset
+	17, // 9: regsvc.v1.CompareResponse.series:type_name -> regsvc.v1.ComparedSeries
+	19, // 10: regsvc.v1.ComparedSubject.create_time:type_name -> google.protobuf.Timestamp
+	5,  // 11: regsvc.v1.ComparedParam.values:type_name -> regsvc.v1.ComparedValue
+	20, // 12: regsvc.v1.ComparedValue.value:type_name -> regsvc.v1.ParamValue
+	0,  // 13: regsvc.v1.ComparedMetric.direction:type_name -> regsvc.v1.MetricDirection
+	7,  // 14: regsvc.v1.ComparedMetric.values:type_name -> regsvc.v1.ComparedNumber
+	10, // 15: regsvc.v1.ComparedFile.cells:type_name -> regsvc.v1.ComparedFileCell
+	12, // 16: regsvc.v1.ComparedTensor.cells:type_name -> regsvc.v1.ComparedTensorCell
+	14, // 17: regsvc.v1.ComparedStep.cells:type_name -> regsvc.v1.ComparedStepCell
+	16, // 18: regsvc.v1.ComparedDataset.cells:type_name -> regsvc.v1.ComparedDatasetCell
+	21, // 19: regsvc.v1.ComparedDatasetCell.columns_retyped:type_name -> regsvc.v1.ColumnRetyped
+	22, // 20: regsvc.v1.ComparedDatasetCell.drift:type_name -> regsvc.v1.ColumnDrift
+	18, // 21: regsvc.v1.ComparedSeries.curves:type_name -> regsvc.v1.ComparedCurve
+	1,  // 22: regsvc.v1.CompareService.Compare:input_type -> regsvc.v1.CompareRequest
+	2,  // 23: regsvc.v1.CompareService.Compare:output_type -> regsvc.v1.CompareResponse
+	23, // [23:24] is the sub-list for method output_type
+	22, // [22:23] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_regsvc_v1_compare_proto_init() }
@@ -1295,6 +1665,7 @@ func file_regsvc_v1_compare_proto_init() {
 	if File_regsvc_v1_compare_proto != nil {
 		return
 	}
+	file_regsvc_v1_dataset_proto_init()
 	file_regsvc_v1_registry_proto_init()
 	file_regsvc_v1_compare_proto_msgTypes[6].OneofWrappers = []any{}
 	file_regsvc_v1_compare_proto_msgTypes[11].OneofWrappers = []any{}
@@ -1304,7 +1675,7 @@ func file_regsvc_v1_compare_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_regsvc_v1_compare_proto_rawDesc), len(file_regsvc_v1_compare_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   14,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

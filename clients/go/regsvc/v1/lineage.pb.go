@@ -78,7 +78,8 @@ func (LineageDirection) EnumDescriptor() ([]byte, []int) {
 // Request for LineageService.GetLineage.
 type GetLineageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A version, by number, alias or digest, a build, or the URI of a model of elsewhere as records name it; required.
+	// A version, by number, alias or digest, a build, a dataset (all its versions) or a version of one, or the URI of a model
+	// of elsewhere as records name it; required.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Which way.
 	Direction LineageDirection `protobuf:"varint,2,opt,name=direction,proto3,enum=regsvc.v1.LineageDirection" json:"direction,omitempty"`
@@ -212,7 +213,7 @@ func (x *GetLineageResponse) GetTruncated() bool {
 	return false
 }
 
-// LineageNode is a version, a build or a model of elsewhere.
+// LineageNode is a version, a build, a version of a dataset or a model of elsewhere.
 type LineageNode struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Resource name by number, or URI.
@@ -288,11 +289,12 @@ func (x *LineageNode) GetDistance() int32 {
 // LineageEdge says that one was made from the other.
 type LineageEdge struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What it was made from, or the build that made it.
+	// What it was made from, the build that made it, or the version of a dataset that it used.
 	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
 	// What was made.
 	Target string `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
-	// "fine-tuned", "quantised", "merged", "distilled", "converted", "built", or empty when it was not said.
+	// "fine-tuned", "quantised", "merged", "distilled", "converted", "built"; of a dataset its split, as "train"; or empty
+	// when it was not said.
 	Relation      string `protobuf:"bytes,3,opt,name=relation,proto3" json:"relation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -26,11 +26,11 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// LineageService tells what a version was made from and what was made from it. The rules for names, errors and retries
+// LineageService tells what a version was made from (parents, builds, datasets) and what was made from it. The rules for names, errors and retries
 // stand at CapabilitiesService.
 type LineageServiceClient interface {
-	// Walks parents and builds up, children down, as a graph: each version stands there once, however many ways
-	// lead to it. Errors: NOT_FOUND (also a URI that no version names); INVALID_ARGUMENT (a name, a depth below 0).
+	// Walks parents, builds and datasets up, children down, as a graph: each version stands there once, however many ways
+	// lead to it. From a dataset it goes down to what was made with it, and to what was made from that. Errors: NOT_FOUND (also a URI that no version names); INVALID_ARGUMENT (a name, a depth below 0).
 	GetLineage(ctx context.Context, in *GetLineageRequest, opts ...grpc.CallOption) (*GetLineageResponse, error)
 }
 
@@ -56,11 +56,11 @@ func (c *lineageServiceClient) GetLineage(ctx context.Context, in *GetLineageReq
 // All implementations must embed UnimplementedLineageServiceServer
 // for forward compatibility.
 //
-// LineageService tells what a version was made from and what was made from it. The rules for names, errors and retries
+// LineageService tells what a version was made from (parents, builds, datasets) and what was made from it. The rules for names, errors and retries
 // stand at CapabilitiesService.
 type LineageServiceServer interface {
-	// Walks parents and builds up, children down, as a graph: each version stands there once, however many ways
-	// lead to it. Errors: NOT_FOUND (also a URI that no version names); INVALID_ARGUMENT (a name, a depth below 0).
+	// Walks parents, builds and datasets up, children down, as a graph: each version stands there once, however many ways
+	// lead to it. From a dataset it goes down to what was made with it, and to what was made from that. Errors: NOT_FOUND (also a URI that no version names); INVALID_ARGUMENT (a name, a depth below 0).
 	GetLineage(context.Context, *GetLineageRequest) (*GetLineageResponse, error)
 	mustEmbedUnimplementedLineageServiceServer()
 }

@@ -40,7 +40,21 @@ type SeriesSummary struct {
 	// The smallest value.
 	Min float64 `protobuf:"fixed64,7,opt,name=min,proto3" json:"min,omitempty"`
 	// The largest value.
-	Max           float64 `protobuf:"fixed64,8,opt,name=max,proto3" json:"max,omitempty"`
+	Max float64 `protobuf:"fixed64,8,opt,name=max,proto3" json:"max,omitempty"`
+	// The value that came first.
+	First float64 `protobuf:"fixed64,9,opt,name=first,proto3" json:"first,omitempty"`
+	// Step of `first`.
+	FirstStep int64 `protobuf:"zigzag64,10,opt,name=first_step,json=firstStep,proto3" json:"first_step,omitempty"`
+	// Step of `min`; of several that are the smallest the one that came first.
+	MinStep int64 `protobuf:"zigzag64,11,opt,name=min_step,json=minStep,proto3" json:"min_step,omitempty"`
+	// Step of `max`; of several that are the largest the one that came first.
+	MaxStep int64 `protobuf:"zigzag64,12,opt,name=max_step,json=maxStep,proto3" json:"max_step,omitempty"`
+	// As defined for the model by DefineMetric, else guessed from the name, as docs/metrics.md tells.
+	Direction MetricDirection `protobuf:"varint,13,opt,name=direction,proto3,enum=regsvc.v1.MetricDirection" json:"direction,omitempty"`
+	// `max` or `min`, by the direction; not set when that is not known.
+	Best *float64 `protobuf:"fixed64,14,opt,name=best,proto3,oneof" json:"best,omitempty"`
+	// Step of `best`.
+	BestStep      int64 `protobuf:"zigzag64,15,opt,name=best_step,json=bestStep,proto3" json:"best_step,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -127,6 +141,55 @@ func (x *SeriesSummary) GetMin() float64 {
 func (x *SeriesSummary) GetMax() float64 {
 	if x != nil {
 		return x.Max
+	}
+	return 0
+}
+
+func (x *SeriesSummary) GetFirst() float64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *SeriesSummary) GetFirstStep() int64 {
+	if x != nil {
+		return x.FirstStep
+	}
+	return 0
+}
+
+func (x *SeriesSummary) GetMinStep() int64 {
+	if x != nil {
+		return x.MinStep
+	}
+	return 0
+}
+
+func (x *SeriesSummary) GetMaxStep() int64 {
+	if x != nil {
+		return x.MaxStep
+	}
+	return 0
+}
+
+func (x *SeriesSummary) GetDirection() MetricDirection {
+	if x != nil {
+		return x.Direction
+	}
+	return MetricDirection_METRIC_DIRECTION_UNSPECIFIED
+}
+
+func (x *SeriesSummary) GetBest() float64 {
+	if x != nil && x.Best != nil {
+		return *x.Best
+	}
+	return 0
+}
+
+func (x *SeriesSummary) GetBestStep() int64 {
+	if x != nil {
+		return x.BestStep
 	}
 	return 0
 }
@@ -588,11 +651,258 @@ func (*AddEvaluationResponse) Descriptor() ([]byte, []int) {
 	return file_regsvc_v1_metric_proto_rawDescGZIP(), []int{8}
 }
 
+// MetricDefinition says which values of a metric are the better ones.
+type MetricDefinition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the metric: 1 to 250 bytes without control characters.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// HIGHER or LOWER.
+	Direction     MetricDirection `protobuf:"varint,2,opt,name=direction,proto3,enum=regsvc.v1.MetricDirection" json:"direction,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricDefinition) Reset() {
+	*x = MetricDefinition{}
+	mi := &file_regsvc_v1_metric_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricDefinition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricDefinition) ProtoMessage() {}
+
+func (x *MetricDefinition) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_metric_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricDefinition.ProtoReflect.Descriptor instead.
+func (*MetricDefinition) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_metric_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *MetricDefinition) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *MetricDefinition) GetDirection() MetricDirection {
+	if x != nil {
+		return x.Direction
+	}
+	return MetricDirection_METRIC_DIRECTION_UNSPECIFIED
+}
+
+// Request for MetricService.DefineMetric.
+type DefineMetricRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// namespaces/{namespace}/models/{model}; required, need not exist.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// Required.
+	Definition *MetricDefinition `protobuf:"bytes,2,opt,name=definition,proto3" json:"definition,omitempty"`
+	// Optional; see CapabilitiesService.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DefineMetricRequest) Reset() {
+	*x = DefineMetricRequest{}
+	mi := &file_regsvc_v1_metric_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DefineMetricRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DefineMetricRequest) ProtoMessage() {}
+
+func (x *DefineMetricRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_metric_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DefineMetricRequest.ProtoReflect.Descriptor instead.
+func (*DefineMetricRequest) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_metric_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DefineMetricRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *DefineMetricRequest) GetDefinition() *MetricDefinition {
+	if x != nil {
+		return x.Definition
+	}
+	return nil
+}
+
+func (x *DefineMetricRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// Response of MetricService.DefineMetric.
+type DefineMetricResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DefineMetricResponse) Reset() {
+	*x = DefineMetricResponse{}
+	mi := &file_regsvc_v1_metric_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DefineMetricResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DefineMetricResponse) ProtoMessage() {}
+
+func (x *DefineMetricResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_metric_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DefineMetricResponse.ProtoReflect.Descriptor instead.
+func (*DefineMetricResponse) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_metric_proto_rawDescGZIP(), []int{11}
+}
+
+// Request for MetricService.ListMetricDefinitions.
+type ListMetricDefinitionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// namespaces/{namespace}/models/{model}; required.
+	Parent        string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMetricDefinitionsRequest) Reset() {
+	*x = ListMetricDefinitionsRequest{}
+	mi := &file_regsvc_v1_metric_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMetricDefinitionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMetricDefinitionsRequest) ProtoMessage() {}
+
+func (x *ListMetricDefinitionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_metric_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMetricDefinitionsRequest.ProtoReflect.Descriptor instead.
+func (*ListMetricDefinitionsRequest) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_metric_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListMetricDefinitionsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+// Response of MetricService.ListMetricDefinitions.
+type ListMetricDefinitionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Definitions   []*MetricDefinition    `protobuf:"bytes,1,rep,name=definitions,proto3" json:"definitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMetricDefinitionsResponse) Reset() {
+	*x = ListMetricDefinitionsResponse{}
+	mi := &file_regsvc_v1_metric_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMetricDefinitionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMetricDefinitionsResponse) ProtoMessage() {}
+
+func (x *ListMetricDefinitionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_metric_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMetricDefinitionsResponse.ProtoReflect.Descriptor instead.
+func (*ListMetricDefinitionsResponse) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_metric_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ListMetricDefinitionsResponse) GetDefinitions() []*MetricDefinition {
+	if x != nil {
+		return x.Definitions
+	}
+	return nil
+}
+
 var File_regsvc_v1_metric_proto protoreflect.FileDescriptor
 
 const file_regsvc_v1_metric_proto_rawDesc = "" +
 	"\n" +
-	"\x16regsvc/v1/metric.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x01\n" +
+	"\x16regsvc/v1/metric.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17regsvc/v1/compare.proto\"\xc1\x03\n" +
 	"\rSeriesSummary\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x14\n" +
@@ -601,7 +911,17 @@ const file_regsvc_v1_metric_proto_rawDesc = "" +
 	"\tlast_step\x18\x05 \x01(\x12R\blastStep\x127\n" +
 	"\tlast_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\blastTime\x12\x10\n" +
 	"\x03min\x18\a \x01(\x01R\x03min\x12\x10\n" +
-	"\x03max\x18\b \x01(\x01R\x03max\"g\n" +
+	"\x03max\x18\b \x01(\x01R\x03max\x12\x14\n" +
+	"\x05first\x18\t \x01(\x01R\x05first\x12\x1d\n" +
+	"\n" +
+	"first_step\x18\n" +
+	" \x01(\x12R\tfirstStep\x12\x19\n" +
+	"\bmin_step\x18\v \x01(\x12R\aminStep\x12\x19\n" +
+	"\bmax_step\x18\f \x01(\x12R\amaxStep\x128\n" +
+	"\tdirection\x18\r \x01(\x0e2\x1a.regsvc.v1.MetricDirectionR\tdirection\x12\x17\n" +
+	"\x04best\x18\x0e \x01(\x01H\x00R\x04best\x88\x01\x01\x12\x1b\n" +
+	"\tbest_step\x18\x0f \x01(\x12R\bbestStepB\a\n" +
+	"\x05_best\"g\n" +
 	"\vSeriesPoint\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\x12R\x04step\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value\x12.\n" +
@@ -629,13 +949,30 @@ const file_regsvc_v1_metric_proto_rawDesc = "" +
 	"\x06points\x18\x03 \x03(\v2\x1a.regsvc.v1.EvaluationPointR\x06points\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tR\trequestId\"\x17\n" +
-	"\x15AddEvaluationResponse2\x85\x02\n" +
+	"\x15AddEvaluationResponse\"^\n" +
+	"\x10MetricDefinition\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x128\n" +
+	"\tdirection\x18\x02 \x01(\x0e2\x1a.regsvc.v1.MetricDirectionR\tdirection\"\x89\x01\n" +
+	"\x13DefineMetricRequest\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\x12;\n" +
+	"\n" +
+	"definition\x18\x02 \x01(\v2\x1b.regsvc.v1.MetricDefinitionR\n" +
+	"definition\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"\x16\n" +
+	"\x14DefineMetricResponse\"6\n" +
+	"\x1cListMetricDefinitionsRequest\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\"^\n" +
+	"\x1dListMetricDefinitionsResponse\x12=\n" +
+	"\vdefinitions\x18\x01 \x03(\v2\x1b.regsvc.v1.MetricDefinitionR\vdefinitions2\xc7\x03\n" +
 	"\rMetricService\x12N\n" +
 	"\n" +
 	"ListSeries\x12\x1c.regsvc.v1.ListSeriesRequest\x1a\x1d.regsvc.v1.ListSeriesResponse\"\x03\x90\x02\x01\x12P\n" +
 	"\n" +
 	"ReadSeries\x12\x1c.regsvc.v1.ReadSeriesRequest\x1a\x1d.regsvc.v1.ReadSeriesResponse\"\x03\x90\x02\x010\x01\x12R\n" +
-	"\rAddEvaluation\x12\x1f.regsvc.v1.AddEvaluationRequest\x1a .regsvc.v1.AddEvaluationResponseB\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3"
+	"\rAddEvaluation\x12\x1f.regsvc.v1.AddEvaluationRequest\x1a .regsvc.v1.AddEvaluationResponse\x12O\n" +
+	"\fDefineMetric\x12\x1e.regsvc.v1.DefineMetricRequest\x1a\x1f.regsvc.v1.DefineMetricResponse\x12o\n" +
+	"\x15ListMetricDefinitions\x12'.regsvc.v1.ListMetricDefinitionsRequest\x1a(.regsvc.v1.ListMetricDefinitionsResponse\"\x03\x90\x02\x01B\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3"
 
 var (
 	file_regsvc_v1_metric_proto_rawDescOnce sync.Once
@@ -649,37 +986,51 @@ func file_regsvc_v1_metric_proto_rawDescGZIP() []byte {
 	return file_regsvc_v1_metric_proto_rawDescData
 }
 
-var file_regsvc_v1_metric_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_regsvc_v1_metric_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_regsvc_v1_metric_proto_goTypes = []any{
-	(*SeriesSummary)(nil),         // 0: regsvc.v1.SeriesSummary
-	(*SeriesPoint)(nil),           // 1: regsvc.v1.SeriesPoint
-	(*EvaluationPoint)(nil),       // 2: regsvc.v1.EvaluationPoint
-	(*ListSeriesRequest)(nil),     // 3: regsvc.v1.ListSeriesRequest
-	(*ListSeriesResponse)(nil),    // 4: regsvc.v1.ListSeriesResponse
-	(*ReadSeriesRequest)(nil),     // 5: regsvc.v1.ReadSeriesRequest
-	(*ReadSeriesResponse)(nil),    // 6: regsvc.v1.ReadSeriesResponse
-	(*AddEvaluationRequest)(nil),  // 7: regsvc.v1.AddEvaluationRequest
-	(*AddEvaluationResponse)(nil), // 8: regsvc.v1.AddEvaluationResponse
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*SeriesSummary)(nil),                 // 0: regsvc.v1.SeriesSummary
+	(*SeriesPoint)(nil),                   // 1: regsvc.v1.SeriesPoint
+	(*EvaluationPoint)(nil),               // 2: regsvc.v1.EvaluationPoint
+	(*ListSeriesRequest)(nil),             // 3: regsvc.v1.ListSeriesRequest
+	(*ListSeriesResponse)(nil),            // 4: regsvc.v1.ListSeriesResponse
+	(*ReadSeriesRequest)(nil),             // 5: regsvc.v1.ReadSeriesRequest
+	(*ReadSeriesResponse)(nil),            // 6: regsvc.v1.ReadSeriesResponse
+	(*AddEvaluationRequest)(nil),          // 7: regsvc.v1.AddEvaluationRequest
+	(*AddEvaluationResponse)(nil),         // 8: regsvc.v1.AddEvaluationResponse
+	(*MetricDefinition)(nil),              // 9: regsvc.v1.MetricDefinition
+	(*DefineMetricRequest)(nil),           // 10: regsvc.v1.DefineMetricRequest
+	(*DefineMetricResponse)(nil),          // 11: regsvc.v1.DefineMetricResponse
+	(*ListMetricDefinitionsRequest)(nil),  // 12: regsvc.v1.ListMetricDefinitionsRequest
+	(*ListMetricDefinitionsResponse)(nil), // 13: regsvc.v1.ListMetricDefinitionsResponse
+	(*timestamppb.Timestamp)(nil),         // 14: google.protobuf.Timestamp
+	(MetricDirection)(0),                  // 15: regsvc.v1.MetricDirection
 }
 var file_regsvc_v1_metric_proto_depIdxs = []int32{
-	9, // 0: regsvc.v1.SeriesSummary.last_time:type_name -> google.protobuf.Timestamp
-	9, // 1: regsvc.v1.SeriesPoint.time:type_name -> google.protobuf.Timestamp
-	9, // 2: regsvc.v1.EvaluationPoint.time:type_name -> google.protobuf.Timestamp
-	0, // 3: regsvc.v1.ListSeriesResponse.series:type_name -> regsvc.v1.SeriesSummary
-	1, // 4: regsvc.v1.ReadSeriesResponse.points:type_name -> regsvc.v1.SeriesPoint
-	2, // 5: regsvc.v1.AddEvaluationRequest.points:type_name -> regsvc.v1.EvaluationPoint
-	3, // 6: regsvc.v1.MetricService.ListSeries:input_type -> regsvc.v1.ListSeriesRequest
-	5, // 7: regsvc.v1.MetricService.ReadSeries:input_type -> regsvc.v1.ReadSeriesRequest
-	7, // 8: regsvc.v1.MetricService.AddEvaluation:input_type -> regsvc.v1.AddEvaluationRequest
-	4, // 9: regsvc.v1.MetricService.ListSeries:output_type -> regsvc.v1.ListSeriesResponse
-	6, // 10: regsvc.v1.MetricService.ReadSeries:output_type -> regsvc.v1.ReadSeriesResponse
-	8, // 11: regsvc.v1.MetricService.AddEvaluation:output_type -> regsvc.v1.AddEvaluationResponse
-	9, // [9:12] is the sub-list for method output_type
-	6, // [6:9] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	14, // 0: regsvc.v1.SeriesSummary.last_time:type_name -> google.protobuf.Timestamp
+	15, // 1: regsvc.v1.SeriesSummary.direction:type_name -> regsvc.v1.MetricDirection
+	14, // 2: regsvc.v1.SeriesPoint.time:type_name -> google.protobuf.Timestamp
+	14, // 3: regsvc.v1.EvaluationPoint.time:type_name -> google.protobuf.Timestamp
+	0,  // 4: regsvc.v1.ListSeriesResponse.series:type_name -> regsvc.v1.SeriesSummary
+	1,  // 5: regsvc.v1.ReadSeriesResponse.points:type_name -> regsvc.v1.SeriesPoint
+	2,  // 6: regsvc.v1.AddEvaluationRequest.points:type_name -> regsvc.v1.EvaluationPoint
+	15, // 7: regsvc.v1.MetricDefinition.direction:type_name -> regsvc.v1.MetricDirection
+	9,  // 8: regsvc.v1.DefineMetricRequest.definition:type_name -> regsvc.v1.MetricDefinition
+	9,  // 9: regsvc.v1.ListMetricDefinitionsResponse.definitions:type_name -> regsvc.v1.MetricDefinition
+	3,  // 10: regsvc.v1.MetricService.ListSeries:input_type -> regsvc.v1.ListSeriesRequest
+	5,  // 11: regsvc.v1.MetricService.ReadSeries:input_type -> regsvc.v1.ReadSeriesRequest
+	7,  // 12: regsvc.v1.MetricService.AddEvaluation:input_type -> regsvc.v1.AddEvaluationRequest
+	10, // 13: regsvc.v1.MetricService.DefineMetric:input_type -> regsvc.v1.DefineMetricRequest
+	12, // 14: regsvc.v1.MetricService.ListMetricDefinitions:input_type -> regsvc.v1.ListMetricDefinitionsRequest
+	4,  // 15: regsvc.v1.MetricService.ListSeries:output_type -> regsvc.v1.ListSeriesResponse
+	6,  // 16: regsvc.v1.MetricService.ReadSeries:output_type -> regsvc.v1.ReadSeriesResponse
+	8,  // 17: regsvc.v1.MetricService.AddEvaluation:output_type -> regsvc.v1.AddEvaluationResponse
+	11, // 18: regsvc.v1.MetricService.DefineMetric:output_type -> regsvc.v1.DefineMetricResponse
+	13, // 19: regsvc.v1.MetricService.ListMetricDefinitions:output_type -> regsvc.v1.ListMetricDefinitionsResponse
+	15, // [15:20] is the sub-list for method output_type
+	10, // [10:15] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_regsvc_v1_metric_proto_init() }
@@ -687,13 +1038,15 @@ func file_regsvc_v1_metric_proto_init() {
 	if File_regsvc_v1_metric_proto != nil {
 		return
 	}
+	file_regsvc_v1_compare_proto_init()
+	file_regsvc_v1_metric_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_regsvc_v1_metric_proto_rawDesc), len(file_regsvc_v1_metric_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,9 +19,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	MetricService_ListSeries_FullMethodName    = "/regsvc.v1.MetricService/ListSeries"
-	MetricService_ReadSeries_FullMethodName    = "/regsvc.v1.MetricService/ReadSeries"
-	MetricService_AddEvaluation_FullMethodName = "/regsvc.v1.MetricService/AddEvaluation"
+	MetricService_ListSeries_FullMethodName            = "/regsvc.v1.MetricService/ListSeries"
+	MetricService_ReadSeries_FullMethodName            = "/regsvc.v1.MetricService/ReadSeries"
+	MetricService_AddEvaluation_FullMethodName         = "/regsvc.v1.MetricService/AddEvaluation"
+	MetricService_DefineMetric_FullMethodName          = "/regsvc.v1.MetricService/DefineMetric"
+	MetricService_ListMetricDefinitions_FullMethodName = "/regsvc.v1.MetricService/ListMetricDefinitions"
 )
 
 // MetricServiceClient is the client API for MetricService service.
@@ -50,6 +52,12 @@ type MetricServiceClient interface {
 	// without control characters; no points), reason METRIC_NOT_FINITE; RESOURCE_EXHAUSTED (points in one call, more than
 	// 2,000 series).
 	AddEvaluation(ctx context.Context, in *AddEvaluationRequest, opts ...grpc.CallOption) (*AddEvaluationResponse, error)
+	// Says which values of a metric are the better ones, for one model; it is believed over what the name suggests, also for
+	// points that are there already. What was defined before is replaced; UNSPECIFIED takes the definition back. The model is
+	// made when it does not exist. Errors: INVALID_ARGUMENT (name, key); RESOURCE_EXHAUSTED (more than 2,000 in a model).
+	DefineMetric(ctx context.Context, in *DefineMetricRequest, opts ...grpc.CallOption) (*DefineMetricResponse, error)
+	// The metrics that were defined for a model, by key. Errors: NOT_FOUND (model), INVALID_ARGUMENT (name).
+	ListMetricDefinitions(ctx context.Context, in *ListMetricDefinitionsRequest, opts ...grpc.CallOption) (*ListMetricDefinitionsResponse, error)
 }
 
 type metricServiceClient struct {
@@ -99,6 +107,26 @@ func (c *metricServiceClient) AddEvaluation(ctx context.Context, in *AddEvaluati
 	return out, nil
 }
 
+func (c *metricServiceClient) DefineMetric(ctx context.Context, in *DefineMetricRequest, opts ...grpc.CallOption) (*DefineMetricResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DefineMetricResponse)
+	err := c.cc.Invoke(ctx, MetricService_DefineMetric_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *metricServiceClient) ListMetricDefinitions(ctx context.Context, in *ListMetricDefinitionsRequest, opts ...grpc.CallOption) (*ListMetricDefinitionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListMetricDefinitionsResponse)
+	err := c.cc.Invoke(ctx, MetricService_ListMetricDefinitions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MetricServiceServer is the server API for MetricService service.
 // All implementations must embed UnimplementedMetricServiceServer
 // for forward compatibility.
@@ -125,6 +153,12 @@ type MetricServiceServer interface {
 	// without control characters; no points), reason METRIC_NOT_FINITE; RESOURCE_EXHAUSTED (points in one call, more than
 	// 2,000 series).
 	AddEvaluation(context.Context, *AddEvaluationRequest) (*AddEvaluationResponse, error)
+	// Says which values of a metric are the better ones, for one model; it is believed over what the name suggests, also for
+	// points that are there already. What was defined before is replaced; UNSPECIFIED takes the definition back. The model is
+	// made when it does not exist. Errors: INVALID_ARGUMENT (name, key); RESOURCE_EXHAUSTED (more than 2,000 in a model).
+	DefineMetric(context.Context, *DefineMetricRequest) (*DefineMetricResponse, error)
+	// The metrics that were defined for a model, by key. Errors: NOT_FOUND (model), INVALID_ARGUMENT (name).
+	ListMetricDefinitions(context.Context, *ListMetricDefinitionsRequest) (*ListMetricDefinitionsResponse, error)
 	mustEmbedUnimplementedMetricServiceServer()
 }
 
@@ -143,6 +177,12 @@ func (UnimplementedMetricServiceServer) ReadSeries(*ReadSeriesRequest, grpc.Serv
 }
 func (UnimplementedMetricServiceServer) AddEvaluation(context.Context, *AddEvaluationRequest) (*AddEvaluationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddEvaluation not implemented")
+}
+func (UnimplementedMetricServiceServer) DefineMetric(context.Context, *DefineMetricRequest) (*DefineMetricResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DefineMetric not implemented")
+}
+func (UnimplementedMetricServiceServer) ListMetricDefinitions(context.Context, *ListMetricDefinitionsRequest) (*ListMetricDefinitionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListMetricDefinitions not implemented")
 }
 func (UnimplementedMetricServiceServer) mustEmbedUnimplementedMetricServiceServer() {}
 func (UnimplementedMetricServiceServer) testEmbeddedByValue()                       {}
@@ -212,6 +252,42 @@ func _MetricService_AddEvaluation_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _MetricService_DefineMetric_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DefineMetricRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MetricServiceServer).DefineMetric(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MetricService_DefineMetric_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MetricServiceServer).DefineMetric(ctx, req.(*DefineMetricRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MetricService_ListMetricDefinitions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListMetricDefinitionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MetricServiceServer).ListMetricDefinitions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MetricService_ListMetricDefinitions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MetricServiceServer).ListMetricDefinitions(ctx, req.(*ListMetricDefinitionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // MetricService_ServiceDesc is the grpc.ServiceDesc for MetricService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -226,6 +302,14 @@ var MetricService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AddEvaluation",
 			Handler:    _MetricService_AddEvaluation_Handler,
+		},
+		{
+			MethodName: "DefineMetric",
+			Handler:    _MetricService_DefineMetric_Handler,
+		},
+		{
+			MethodName: "ListMetricDefinitions",
+			Handler:    _MetricService_ListMetricDefinitions_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -29,6 +29,8 @@ const (
 	SearchKind_SEARCH_KIND_VERSIONS    SearchKind = 1
 	SearchKind_SEARCH_KIND_BUILDS      SearchKind = 2
 	SearchKind_SEARCH_KIND_MODELS      SearchKind = 3
+	// Every version of every dataset.
+	SearchKind_SEARCH_KIND_DATASETS SearchKind = 4
 )
 
 // Enum value maps for SearchKind.
@@ -38,12 +40,14 @@ var (
 		1: "SEARCH_KIND_VERSIONS",
 		2: "SEARCH_KIND_BUILDS",
 		3: "SEARCH_KIND_MODELS",
+		4: "SEARCH_KIND_DATASETS",
 	}
 	SearchKind_value = map[string]int32{
 		"SEARCH_KIND_UNSPECIFIED": 0,
 		"SEARCH_KIND_VERSIONS":    1,
 		"SEARCH_KIND_BUILDS":      2,
 		"SEARCH_KIND_MODELS":      3,
+		"SEARCH_KIND_DATASETS":    4,
 	}
 )
 
@@ -77,14 +81,15 @@ func (SearchKind) EnumDescriptor() ([]byte, []int) {
 // Request for SearchService.Search.
 type SearchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// namespaces/-, namespaces/{namespace} or namespaces/{namespace}/models/{model}; empty means all.
+	// namespaces/-, namespaces/{namespace} or namespaces/{namespace}/models/{model} (of datasets,
+	// namespaces/{namespace}/datasets/{dataset}); empty means all.
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
 	// UNSPECIFIED means versions.
 	Kind SearchKind `protobuf:"varint,2,opt,name=kind,proto3,enum=regsvc.v1.SearchKind" json:"kind,omitempty"`
 	// A CEL expression of type bool, at most 4 KiB; empty finds all.
 	Filter string `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
-	// "FIELD" or "FIELD desc": created (the default, "created desc"), number, size, name, metrics.KEY or params.KEY,
-	// where that which has no such metric or numeric param is left out.
+	// "FIELD" or "FIELD desc", of any field that has one value and of metrics.KEY, params.KEY and tags.KEY; "created desc" is
+	// the default. What has no such metric, numeric param or tag is left out.
 	OrderBy string `protobuf:"bytes,4,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
 	// As in RegistryService.
 	PageSize int32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -177,6 +182,8 @@ type SearchResponse struct {
 	Models []*Model `protobuf:"bytes,3,rep,name=models,proto3" json:"models,omitempty"`
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,4,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// When datasets were searched, without profiles.
+	Datasets      []*Dataset `protobuf:"bytes,5,rep,name=datasets,proto3" json:"datasets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -239,11 +246,18 @@ func (x *SearchResponse) GetNextPageToken() string {
 	return ""
 }
 
+func (x *SearchResponse) GetDatasets() []*Dataset {
+	if x != nil {
+		return x.Datasets
+	}
+	return nil
+}
+
 var File_regsvc_v1_search_proto protoreflect.FileDescriptor
 
 const file_regsvc_v1_search_proto_rawDesc = "" +
 	"\n" +
-	"\x16regsvc/v1/search.proto\x12\tregsvc.v1\x1a\x15regsvc/v1/build.proto\x1a\x18regsvc/v1/registry.proto\"\xc1\x01\n" +
+	"\x16regsvc/v1/search.proto\x12\tregsvc.v1\x1a\x15regsvc/v1/build.proto\x1a\x17regsvc/v1/dataset.proto\x1a\x18regsvc/v1/registry.proto\"\xc1\x01\n" +
 	"\rSearchRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12)\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x15.regsvc.v1.SearchKindR\x04kind\x12\x16\n" +
@@ -251,18 +265,20 @@ const file_regsvc_v1_search_proto_rawDesc = "" +
 	"\border_by\x18\x04 \x01(\tR\aorderBy\x12\x1b\n" +
 	"\tpage_size\x18\x05 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x06 \x01(\tR\tpageToken\"\xbc\x01\n" +
+	"page_token\x18\x06 \x01(\tR\tpageToken\"\xec\x01\n" +
 	"\x0eSearchResponse\x12.\n" +
 	"\bversions\x18\x01 \x03(\v2\x12.regsvc.v1.VersionR\bversions\x12(\n" +
 	"\x06builds\x18\x02 \x03(\v2\x10.regsvc.v1.BuildR\x06builds\x12(\n" +
 	"\x06models\x18\x03 \x03(\v2\x10.regsvc.v1.ModelR\x06models\x12&\n" +
-	"\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken*s\n" +
+	"\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken\x12.\n" +
+	"\bdatasets\x18\x05 \x03(\v2\x12.regsvc.v1.DatasetR\bdatasets*\x8d\x01\n" +
 	"\n" +
 	"SearchKind\x12\x1b\n" +
 	"\x17SEARCH_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14SEARCH_KIND_VERSIONS\x10\x01\x12\x16\n" +
 	"\x12SEARCH_KIND_BUILDS\x10\x02\x12\x16\n" +
-	"\x12SEARCH_KIND_MODELS\x10\x032S\n" +
+	"\x12SEARCH_KIND_MODELS\x10\x03\x12\x18\n" +
+	"\x14SEARCH_KIND_DATASETS\x10\x042S\n" +
 	"\rSearchService\x12B\n" +
 	"\x06Search\x12\x18.regsvc.v1.SearchRequest\x1a\x19.regsvc.v1.SearchResponse\"\x03\x90\x02\x01B\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3"
 
@@ -287,19 +303,21 @@ var file_regsvc_v1_search_proto_goTypes = []any{
 	(*Version)(nil),        // 3: regsvc.v1.Version
 	(*Build)(nil),          // 4: regsvc.v1.Build
 	(*Model)(nil),          // 5: regsvc.v1.Model
+	(*Dataset)(nil),        // 6: regsvc.v1.Dataset
 }
 var file_regsvc_v1_search_proto_depIdxs = []int32{
 	0, // 0: regsvc.v1.SearchRequest.kind:type_name -> regsvc.v1.SearchKind
 	3, // 1: regsvc.v1.SearchResponse.versions:type_name -> regsvc.v1.Version
 	4, // 2: regsvc.v1.SearchResponse.builds:type_name -> regsvc.v1.Build
 	5, // 3: regsvc.v1.SearchResponse.models:type_name -> regsvc.v1.Model
-	1, // 4: regsvc.v1.SearchService.Search:input_type -> regsvc.v1.SearchRequest
-	2, // 5: regsvc.v1.SearchService.Search:output_type -> regsvc.v1.SearchResponse
-	5, // [5:6] is the sub-list for method output_type
-	4, // [4:5] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	6, // 4: regsvc.v1.SearchResponse.datasets:type_name -> regsvc.v1.Dataset
+	1, // 5: regsvc.v1.SearchService.Search:input_type -> regsvc.v1.SearchRequest
+	2, // 6: regsvc.v1.SearchService.Search:output_type -> regsvc.v1.SearchResponse
+	6, // [6:7] is the sub-list for method output_type
+	5, // [5:6] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_regsvc_v1_search_proto_init() }
@@ -308,6 +326,7 @@ func file_regsvc_v1_search_proto_init() {
 		return
 	}
 	file_regsvc_v1_build_proto_init()
+	file_regsvc_v1_dataset_proto_init()
 	file_regsvc_v1_registry_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

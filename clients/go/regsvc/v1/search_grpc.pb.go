@@ -26,7 +26,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// SearchService finds models, versions and builds by expressions of CEL (https://cel.dev), which are type-checked and
+// SearchService finds models, versions, builds and datasets by expressions of CEL (https://cel.dev), which are type-checked and
 // answered by indexes. docs/search.md lists the fields of each kind, and what of CEL is known. The rules for names,
 // errors and paging stand at CapabilitiesService and RegistryService.
 //
@@ -61,7 +61,7 @@ func (c *searchServiceClient) Search(ctx context.Context, in *SearchRequest, opt
 // All implementations must embed UnimplementedSearchServiceServer
 // for forward compatibility.
 //
-// SearchService finds models, versions and builds by expressions of CEL (https://cel.dev), which are type-checked and
+// SearchService finds models, versions, builds and datasets by expressions of CEL (https://cel.dev), which are type-checked and
 // answered by indexes. docs/search.md lists the fields of each kind, and what of CEL is known. The rules for names,
 // errors and paging stand at CapabilitiesService and RegistryService.
 //

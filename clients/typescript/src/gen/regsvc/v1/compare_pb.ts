@@ -6,6 +6,8 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { ColumnDrift, ColumnRetyped } from "./dataset_pb.js";
+import { file_regsvc_v1_dataset } from "./dataset_pb.js";
 import type { ParamValue } from "./registry_pb.js";
 import { file_regsvc_v1_registry } from "./registry_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -14,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file regsvc/v1/compare.proto.
  */
 export const file_regsvc_v1_compare: GenFile = /*@__PURE__*/
-  fileDesc("ChdyZWdzdmMvdjEvY29tcGFyZS5wcm90bxIJcmVnc3ZjLnYxIksKDkNvbXBhcmVSZXF1ZXN0Eg0KBW5hbWVzGAEgAygJEhQKDGluY2x1ZGVfc2FtZRgCIAEoCBIUCgxza2lwX3RlbnNvcnMYAyABKAgi8wIKD0NvbXBhcmVSZXNwb25zZRIsCghzdWJqZWN0cxgBIAMoCzIaLnJlZ3N2Yy52MS5Db21wYXJlZFN1YmplY3QSKAoGcGFyYW1zGAIgAygLMhgucmVnc3ZjLnYxLkNvbXBhcmVkUGFyYW0SKgoHbWV0cmljcxgDIAMoCzIZLnJlZ3N2Yy52MS5Db21wYXJlZE1ldHJpYxImCgVmYWN0cxgEIAMoCzIXLnJlZ3N2Yy52MS5Db21wYXJlZEZhY3QSKQoIcGFja2FnZXMYBSADKAsyFy5yZWdzdmMudjEuQ29tcGFyZWRGYWN0EiYKBWZpbGVzGAYgAygLMhcucmVnc3ZjLnYxLkNvbXBhcmVkRmlsZRIqCgd0ZW5zb3JzGAcgAygLMhkucmVnc3ZjLnYxLkNvbXBhcmVkVGVuc29yEiYKBXN0ZXBzGAggAygLMhcucmVnc3ZjLnYxLkNvbXBhcmVkU3RlcBINCgVub3RlcxgJIAMoCSLwAgoPQ29tcGFyZWRTdWJqZWN0EgwKBG5hbWUYASABKAkSLwoLY3JlYXRlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmRpZ2VzdBgDIAEoCRIPCgdhbGlhc2VzGAQgAygJEg0KBWJ1aWxkGAUgASgJEhMKC2J1aWxkX3N0YXRlGAYgASgJEhIKCmZpbGVfY291bnQYByABKAQSDAoEc2l6ZRgIIAEoBBITCgtmaWxlc19hZGRlZBgJIAEoBBIVCg1maWxlc19yZW1vdmVkGAogASgEEhUKDWZpbGVzX2NoYW5nZWQYCyABKAQSFAoMc2hhcmVkX2J5dGVzGAwgASgEEhUKDXRlbnNvcnNfYWRkZWQYDSABKAQSFwoPdGVuc29yc19yZW1vdmVkGA4gASgEEhcKD3RlbnNvcnNfY2hhbmdlZBgPIAEoBBIVCg1idWlsZF9zZWNvbmRzGBAgASgBIlcKDUNvbXBhcmVkUGFyYW0SCwoDa2V5GAEgASgJEigKBnZhbHVlcxgCIAMoCzIYLnJlZ3N2Yy52MS5Db21wYXJlZFZhbHVlEg8KB2RpZmZlcnMYAyABKAgiNQoNQ29tcGFyZWRWYWx1ZRIkCgV2YWx1ZRgBIAEoCzIVLnJlZ3N2Yy52MS5QYXJhbVZhbHVlIogBCg5Db21wYXJlZE1ldHJpYxILCgNrZXkYASABKAkSLQoJZGlyZWN0aW9uGAIgASgOMhoucmVnc3ZjLnYxLk1ldHJpY0RpcmVjdGlvbhIpCgZ2YWx1ZXMYAyADKAsyGS5yZWdzdmMudjEuQ29tcGFyZWROdW1iZXISDwoHZGlmZmVycxgEIAEoCCI8Cg5Db21wYXJlZE51bWJlchISCgV2YWx1ZRgBIAEoAUgAiAEBEgwKBGJlc3QYAiABKAhCCAoGX3ZhbHVlIk0KDENvbXBhcmVkRmFjdBIPCgdzZWN0aW9uGAEgASgJEgsKA2tleRgCIAEoCRIOCgZ2YWx1ZXMYAyADKAkSDwoHZGlmZmVycxgEIAEoCCJICgxDb21wYXJlZEZpbGUSDAoEcGF0aBgBIAEoCRIqCgVjZWxscxgCIAMoCzIbLnJlZ3N2Yy52MS5Db21wYXJlZEZpbGVDZWxsIlcKEENvbXBhcmVkRmlsZUNlbGwSDwoHcHJlc2VudBgBIAEoCBIMCgRzaXplGAIgASgEEg4KBmRpZ2VzdBgDIAEoCRIUCgxzaGFyZWRfYnl0ZXMYBCABKAQiTAoOQ29tcGFyZWRUZW5zb3ISDAoEbmFtZRgBIAEoCRIsCgVjZWxscxgCIAMoCzIdLnJlZ3N2Yy52MS5Db21wYXJlZFRlbnNvckNlbGwihgEKEkNvbXBhcmVkVGVuc29yQ2VsbBIPCgdwcmVzZW50GAEgASgIEgwKBGZpbGUYAiABKAkSDQoFZHR5cGUYAyABKAkSDQoFc2hhcGUYBCADKBISFAoHY2hhbmdlZBgFIAEoAUgAiAEBEhEKCWVzdGltYXRlZBgGIAEoCEIKCghfY2hhbmdlZCJICgxDb21wYXJlZFN0ZXASDAoEbmFtZRgBIAEoCRIqCgVjZWxscxgCIAMoCzIbLnJlZ3N2Yy52MS5Db21wYXJlZFN0ZXBDZWxsIkMKEENvbXBhcmVkU3RlcENlbGwSDwoHcHJlc2VudBgBIAEoCBINCgVzdGF0ZRgCIAEoCRIPCgdzZWNvbmRzGAMgASgBKmwKD01ldHJpY0RpcmVjdGlvbhIgChxNRVRSSUNfRElSRUNUSU9OX1VOU1BFQ0lGSUVEEAASGwoXTUVUUklDX0RJUkVDVElPTl9ISUdIRVIQARIaChZNRVRSSUNfRElSRUNUSU9OX0xPV0VSEAIyVwoOQ29tcGFyZVNlcnZpY2USRQoHQ29tcGFyZRIZLnJlZ3N2Yy52MS5Db21wYXJlUmVxdWVzdBoaLnJlZ3N2Yy52MS5Db21wYXJlUmVzcG9uc2UiA5ACAUIiWiByZWdzdmMuZGV2L2dvL3JlZ3N2Yy92MTtyZWdzdmN2MWIGcHJvdG8z", [file_google_protobuf_timestamp, file_regsvc_v1_registry]);
+  fileDesc("ChdyZWdzdmMvdjEvY29tcGFyZS5wcm90bxIJcmVnc3ZjLnYxImIKDkNvbXBhcmVSZXF1ZXN0Eg0KBW5hbWVzGAEgAygJEhQKDGluY2x1ZGVfc2FtZRgCIAEoCBIUCgxza2lwX3RlbnNvcnMYAyABKAgSFQoNc2VyaWVzX3BvaW50cxgEIAEoDSLMAwoPQ29tcGFyZVJlc3BvbnNlEiwKCHN1YmplY3RzGAEgAygLMhoucmVnc3ZjLnYxLkNvbXBhcmVkU3ViamVjdBIoCgZwYXJhbXMYAiADKAsyGC5yZWdzdmMudjEuQ29tcGFyZWRQYXJhbRIqCgdtZXRyaWNzGAMgAygLMhkucmVnc3ZjLnYxLkNvbXBhcmVkTWV0cmljEiYKBWZhY3RzGAQgAygLMhcucmVnc3ZjLnYxLkNvbXBhcmVkRmFjdBIpCghwYWNrYWdlcxgFIAMoCzIXLnJlZ3N2Yy52MS5Db21wYXJlZEZhY3QSJgoFZmlsZXMYBiADKAsyFy5yZWdzdmMudjEuQ29tcGFyZWRGaWxlEioKB3RlbnNvcnMYByADKAsyGS5yZWdzdmMudjEuQ29tcGFyZWRUZW5zb3ISJgoFc3RlcHMYCCADKAsyFy5yZWdzdmMudjEuQ29tcGFyZWRTdGVwEg0KBW5vdGVzGAkgAygJEiwKCGRhdGFzZXRzGAogAygLMhoucmVnc3ZjLnYxLkNvbXBhcmVkRGF0YXNldBIpCgZzZXJpZXMYCyADKAsyGS5yZWdzdmMudjEuQ29tcGFyZWRTZXJpZXMi8AIKD0NvbXBhcmVkU3ViamVjdBIMCgRuYW1lGAEgASgJEi8KC2NyZWF0ZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZkaWdlc3QYAyABKAkSDwoHYWxpYXNlcxgEIAMoCRINCgVidWlsZBgFIAEoCRITCgtidWlsZF9zdGF0ZRgGIAEoCRISCgpmaWxlX2NvdW50GAcgASgEEgwKBHNpemUYCCABKAQSEwoLZmlsZXNfYWRkZWQYCSABKAQSFQoNZmlsZXNfcmVtb3ZlZBgKIAEoBBIVCg1maWxlc19jaGFuZ2VkGAsgASgEEhQKDHNoYXJlZF9ieXRlcxgMIAEoBBIVCg10ZW5zb3JzX2FkZGVkGA0gASgEEhcKD3RlbnNvcnNfcmVtb3ZlZBgOIAEoBBIXCg90ZW5zb3JzX2NoYW5nZWQYDyABKAQSFQoNYnVpbGRfc2Vjb25kcxgQIAEoASJXCg1Db21wYXJlZFBhcmFtEgsKA2tleRgBIAEoCRIoCgZ2YWx1ZXMYAiADKAsyGC5yZWdzdmMudjEuQ29tcGFyZWRWYWx1ZRIPCgdkaWZmZXJzGAMgASgIIjUKDUNvbXBhcmVkVmFsdWUSJAoFdmFsdWUYASABKAsyFS5yZWdzdmMudjEuUGFyYW1WYWx1ZSKIAQoOQ29tcGFyZWRNZXRyaWMSCwoDa2V5GAEgASgJEi0KCWRpcmVjdGlvbhgCIAEoDjIaLnJlZ3N2Yy52MS5NZXRyaWNEaXJlY3Rpb24SKQoGdmFsdWVzGAMgAygLMhkucmVnc3ZjLnYxLkNvbXBhcmVkTnVtYmVyEg8KB2RpZmZlcnMYBCABKAgiPAoOQ29tcGFyZWROdW1iZXISEgoFdmFsdWUYASABKAFIAIgBARIMCgRiZXN0GAIgASgIQggKBl92YWx1ZSJNCgxDb21wYXJlZEZhY3QSDwoHc2VjdGlvbhgBIAEoCRILCgNrZXkYAiABKAkSDgoGdmFsdWVzGAMgAygJEg8KB2RpZmZlcnMYBCABKAgiSAoMQ29tcGFyZWRGaWxlEgwKBHBhdGgYASABKAkSKgoFY2VsbHMYAiADKAsyGy5yZWdzdmMudjEuQ29tcGFyZWRGaWxlQ2VsbCJXChBDb21wYXJlZEZpbGVDZWxsEg8KB3ByZXNlbnQYASABKAgSDAoEc2l6ZRgCIAEoBBIOCgZkaWdlc3QYAyABKAkSFAoMc2hhcmVkX2J5dGVzGAQgASgEIkwKDkNvbXBhcmVkVGVuc29yEgwKBG5hbWUYASABKAkSLAoFY2VsbHMYAiADKAsyHS5yZWdzdmMudjEuQ29tcGFyZWRUZW5zb3JDZWxsIoYBChJDb21wYXJlZFRlbnNvckNlbGwSDwoHcHJlc2VudBgBIAEoCBIMCgRmaWxlGAIgASgJEg0KBWR0eXBlGAMgASgJEg0KBXNoYXBlGAQgAygSEhQKB2NoYW5nZWQYBSABKAFIAIgBARIRCgllc3RpbWF0ZWQYBiABKAhCCgoIX2NoYW5nZWQiSAoMQ29tcGFyZWRTdGVwEgwKBG5hbWUYASABKAkSKgoFY2VsbHMYAiADKAsyGy5yZWdzdmMudjEuQ29tcGFyZWRTdGVwQ2VsbCJDChBDb21wYXJlZFN0ZXBDZWxsEg8KB3ByZXNlbnQYASABKAgSDQoFc3RhdGUYAiABKAkSDwoHc2Vjb25kcxgDIAEoASJgCg9Db21wYXJlZERhdGFzZXQSDQoFc3BsaXQYASABKAkSLQoFY2VsbHMYAiADKAsyHi5yZWdzdmMudjEuQ29tcGFyZWREYXRhc2V0Q2VsbBIPCgdkaWZmZXJzGAMgASgIIooCChNDb21wYXJlZERhdGFzZXRDZWxsEg8KB3ByZXNlbnQYASABKAgSDwoHZGF0YXNldBgCIAEoCRIOCgZkaWdlc3QYAyABKAkSEQoJcm93X2NvdW50GAQgASgEEhQKDGNvbHVtbl9jb3VudBgFIAEoDRIOCgZmaWx0ZXIYBiABKAkSFQoNY29sdW1uc19hZGRlZBgHIAMoCRIXCg9jb2x1bW5zX3JlbW92ZWQYCCADKAkSMQoPY29sdW1uc19yZXR5cGVkGAkgAygLMhgucmVnc3ZjLnYxLkNvbHVtblJldHlwZWQSJQoFZHJpZnQYCiADKAsyFi5yZWdzdmMudjEuQ29sdW1uRHJpZnQiRwoOQ29tcGFyZWRTZXJpZXMSCwoDa2V5GAEgASgJEigKBmN1cnZlcxgCIAMoCzIYLnJlZ3N2Yy52MS5Db21wYXJlZEN1cnZlIi4KDUNvbXBhcmVkQ3VydmUSDQoFc3RlcHMYASADKBISDgoGdmFsdWVzGAIgAygBKmwKD01ldHJpY0RpcmVjdGlvbhIgChxNRVRSSUNfRElSRUNUSU9OX1VOU1BFQ0lGSUVEEAASGwoXTUVUUklDX0RJUkVDVElPTl9ISUdIRVIQARIaChZNRVRSSUNfRElSRUNUSU9OX0xPV0VSEAIyVwoOQ29tcGFyZVNlcnZpY2USRQoHQ29tcGFyZRIZLnJlZ3N2Yy52MS5Db21wYXJlUmVxdWVzdBoaLnJlZ3N2Yy52MS5Db21wYXJlUmVzcG9uc2UiA5ACAUIiWiByZWdzdmMuZGV2L2dvL3JlZ3N2Yy92MTtyZWdzdmN2MWIGcHJvdG8z", [file_google_protobuf_timestamp, file_regsvc_v1_dataset, file_regsvc_v1_registry]);
 
 /**
  * Request for CompareService.Compare.
@@ -42,6 +44,14 @@ export type CompareRequest = Message<"regsvc.v1.CompareRequest"> & {
    * @generated from field: bool skip_tensors = 3;
    */
   skipTensors: boolean;
+
+  /**
+   * Also the curves of the metrics that were logged over time, each by at most so many points that show its shape best; 0
+   * leaves them out, 1 is INVALID_ARGUMENT, and more than 500 are taken as 500.
+   *
+   * @generated from field: uint32 series_points = 4;
+   */
+  seriesPoints: number;
 };
 
 /**
@@ -119,6 +129,20 @@ export type CompareResponse = Message<"regsvc.v1.CompareResponse"> & {
    * @generated from field: repeated string notes = 9;
    */
   notes: string[];
+
+  /**
+   * What each was trained and tested on, by split and dataset, with the drift from the first subject's.
+   *
+   * @generated from field: repeated regsvc.v1.ComparedDataset datasets = 10;
+   */
+  datasets: ComparedDataset[];
+
+  /**
+   * Metrics over time by key; only when asked for by series_points.
+   *
+   * @generated from field: repeated regsvc.v1.ComparedSeries series = 11;
+   */
+  series: ComparedSeries[];
 };
 
 /**
@@ -320,7 +344,8 @@ export type ComparedMetric = Message<"regsvc.v1.ComparedMetric"> & {
   key: string;
 
   /**
-   * Guessed from the name, as docs/compare.md tells.
+   * As defined for the model of the first subject (MetricService.DefineMetric), else guessed from the name, as
+   * docs/compare.md tells.
    *
    * @generated from field: regsvc.v1.MetricDirection direction = 2;
    */
@@ -629,6 +654,183 @@ export type ComparedStepCell = Message<"regsvc.v1.ComparedStepCell"> & {
  */
 export const ComparedStepCellSchema: GenMessage<ComparedStepCell> = /*@__PURE__*/
   messageDesc(file_regsvc_v1_compare, 13);
+
+/**
+ * ComparedDataset is what was used for one split. Where every subject uses at most one dataset for it, they stand beside each
+ * other whatever their names are; else there is a row for each dataset.
+ *
+ * @generated from message regsvc.v1.ComparedDataset
+ */
+export type ComparedDataset = Message<"regsvc.v1.ComparedDataset"> & {
+  /**
+   * "train", "test" ...; or empty.
+   *
+   * @generated from field: string split = 1;
+   */
+  split: string;
+
+  /**
+   * One for each subject.
+   *
+   * @generated from field: repeated regsvc.v1.ComparedDatasetCell cells = 2;
+   */
+  cells: ComparedDatasetCell[];
+
+  /**
+   * Not the same dataset version, or not there, in all.
+   *
+   * @generated from field: bool differs = 3;
+   */
+  differs: boolean;
+};
+
+/**
+ * Describes the message regsvc.v1.ComparedDataset.
+ * Use `create(ComparedDatasetSchema)` to create a new message.
+ */
+export const ComparedDatasetSchema: GenMessage<ComparedDataset> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_compare, 14);
+
+/**
+ * ComparedDatasetCell is the dataset version that one subject used. Its drift is from the one in the first cell that has a
+ * dataset; it is empty in that cell, for the same version, and where one of the two has no profile.
+ *
+ * @generated from message regsvc.v1.ComparedDatasetCell
+ */
+export type ComparedDatasetCell = Message<"regsvc.v1.ComparedDatasetCell"> & {
+  /**
+   * The subject has one; nothing else is set without it.
+   *
+   * @generated from field: bool present = 1;
+   */
+  present: boolean;
+
+  /**
+   * namespaces/{namespace}/datasets/{dataset}/versions/{number}
+   *
+   * @generated from field: string dataset = 2;
+   */
+  dataset: string;
+
+  /**
+   * Of the dataset's bytes, 64 hex digits.
+   *
+   * @generated from field: string digest = 3;
+   */
+  digest: string;
+
+  /**
+   * Of the whole dataset, by its profile; 0 without one.
+   *
+   * @generated from field: uint64 row_count = 4;
+   */
+  rowCount: bigint;
+
+  /**
+   * By its profile.
+   *
+   * @generated from field: uint32 column_count = 5;
+   */
+  columnCount: number;
+
+  /**
+   * Which rows were used, as the record says.
+   *
+   * @generated from field: string filter = 6;
+   */
+  filter: string;
+
+  /**
+   * Columns that this one has more than the first.
+   *
+   * @generated from field: repeated string columns_added = 7;
+   */
+  columnsAdded: string[];
+
+  /**
+   * Columns that only the first has.
+   *
+   * @generated from field: repeated string columns_removed = 8;
+   */
+  columnsRemoved: string[];
+
+  /**
+   * Columns whose type changed.
+   *
+   * @generated from field: repeated regsvc.v1.ColumnRetyped columns_retyped = 9;
+   */
+  columnsRetyped: ColumnRetyped[];
+
+  /**
+   * The farthest apart first; at most 50.
+   *
+   * @generated from field: repeated regsvc.v1.ColumnDrift drift = 10;
+   */
+  drift: ColumnDrift[];
+};
+
+/**
+ * Describes the message regsvc.v1.ComparedDatasetCell.
+ * Use `create(ComparedDatasetCellSchema)` to create a new message.
+ */
+export const ComparedDatasetCellSchema: GenMessage<ComparedDatasetCell> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_compare, 15);
+
+/**
+ * ComparedSeries is one metric over time.
+ *
+ * @generated from message regsvc.v1.ComparedSeries
+ */
+export type ComparedSeries = Message<"regsvc.v1.ComparedSeries"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * One for each subject.
+   *
+   * @generated from field: repeated regsvc.v1.ComparedCurve curves = 2;
+   */
+  curves: ComparedCurve[];
+};
+
+/**
+ * Describes the message regsvc.v1.ComparedSeries.
+ * Use `create(ComparedSeriesSchema)` to create a new message.
+ */
+export const ComparedSeriesSchema: GenMessage<ComparedSeries> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_compare, 16);
+
+/**
+ * ComparedCurve is the series of one subject, by step; empty when it has none.
+ *
+ * @generated from message regsvc.v1.ComparedCurve
+ */
+export type ComparedCurve = Message<"regsvc.v1.ComparedCurve"> & {
+  /**
+   * Ascending.
+   *
+   * @generated from field: repeated sint64 steps = 1;
+   */
+  steps: bigint[];
+
+  /**
+   * One for each step.
+   *
+   * @generated from field: repeated double values = 2;
+   */
+  values: number[];
+};
+
+/**
+ * Describes the message regsvc.v1.ComparedCurve.
+ * Use `create(ComparedCurveSchema)` to create a new message.
+ */
+export const ComparedCurveSchema: GenMessage<ComparedCurve> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_compare, 17);
 
 /**
  * Which values of a metric are the better ones.

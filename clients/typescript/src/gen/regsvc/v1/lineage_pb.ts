@@ -21,7 +21,8 @@ export const file_regsvc_v1_lineage: GenFile = /*@__PURE__*/
  */
 export type GetLineageRequest = Message<"regsvc.v1.GetLineageRequest"> & {
   /**
-   * A version, by number, alias or digest, a build, or the URI of a model of elsewhere as records name it; required.
+   * A version, by number, alias or digest, a build, a dataset (all its versions) or a version of one, or the URI of a model
+   * of elsewhere as records name it; required.
    *
    * @generated from field: string name = 1;
    */
@@ -92,7 +93,7 @@ export const GetLineageResponseSchema: GenMessage<GetLineageResponse> = /*@__PUR
   messageDesc(file_regsvc_v1_lineage, 1);
 
 /**
- * LineageNode is a version, a build or a model of elsewhere.
+ * LineageNode is a version, a build, a version of a dataset or a model of elsewhere.
  *
  * @generated from message regsvc.v1.LineageNode
  */
@@ -140,7 +141,7 @@ export const LineageNodeSchema: GenMessage<LineageNode> = /*@__PURE__*/
  */
 export type LineageEdge = Message<"regsvc.v1.LineageEdge"> & {
   /**
-   * What it was made from, or the build that made it.
+   * What it was made from, the build that made it, or the version of a dataset that it used.
    *
    * @generated from field: string source = 1;
    */
@@ -154,7 +155,8 @@ export type LineageEdge = Message<"regsvc.v1.LineageEdge"> & {
   target: string;
 
   /**
-   * "fine-tuned", "quantised", "merged", "distilled", "converted", "built", or empty when it was not said.
+   * "fine-tuned", "quantised", "merged", "distilled", "converted", "built"; of a dataset its split, as "train"; or empty
+   * when it was not said.
    *
    * @generated from field: string relation = 3;
    */
@@ -203,15 +205,15 @@ export const LineageDirectionSchema: GenEnum<LineageDirection> = /*@__PURE__*/
   enumDesc(file_regsvc_v1_lineage, 0);
 
 /**
- * LineageService tells what a version was made from and what was made from it. The rules for names, errors and retries
+ * LineageService tells what a version was made from (parents, builds, datasets) and what was made from it. The rules for names, errors and retries
  * stand at CapabilitiesService.
  *
  * @generated from service regsvc.v1.LineageService
  */
 export const LineageService: GenService<{
   /**
-   * Walks parents and builds up, children down, as a graph: each version stands there once, however many ways
-   * lead to it. Errors: NOT_FOUND (also a URI that no version names); INVALID_ARGUMENT (a name, a depth below 0).
+   * Walks parents, builds and datasets up, children down, as a graph: each version stands there once, however many ways
+   * lead to it. From a dataset it goes down to what was made with it, and to what was made from that. Errors: NOT_FOUND (also a URI that no version names); INVALID_ARGUMENT (a name, a depth below 0).
    *
    * @generated from rpc regsvc.v1.LineageService.GetLineage
    */

@@ -6,13 +6,15 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { MetricDirection } from "./compare_pb.js";
+import { file_regsvc_v1_compare } from "./compare_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file regsvc/v1/metric.proto.
  */
 export const file_regsvc_v1_metric: GenFile = /*@__PURE__*/
-  fileDesc("ChZyZWdzdmMvdjEvbWV0cmljLnByb3RvEglyZWdzdmMudjEipQEKDVNlcmllc1N1bW1hcnkSDgoGc291cmNlGAEgASgJEgsKA2tleRgCIAEoCRINCgVjb3VudBgDIAEoBBIMCgRsYXN0GAQgASgBEhEKCWxhc3Rfc3RlcBgFIAEoEhItCglsYXN0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgsKA21pbhgHIAEoARILCgNtYXgYCCABKAEiVAoLU2VyaWVzUG9pbnQSDAoEc3RlcBgBIAEoEhINCgV2YWx1ZRgCIAEoARIoCgR0aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJlCg9FdmFsdWF0aW9uUG9pbnQSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBEgwKBHN0ZXAYAyABKBISKAoEdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiIwoRTGlzdFNlcmllc1JlcXVlc3QSDgoGcGFyZW50GAEgASgJIj4KEkxpc3RTZXJpZXNSZXNwb25zZRIoCgZzZXJpZXMYASADKAsyGC5yZWdzdmMudjEuU2VyaWVzU3VtbWFyeSJUChFSZWFkU2VyaWVzUmVxdWVzdBIOCgZwYXJlbnQYASABKAkSDgoGc291cmNlGAIgASgJEgsKA2tleRgDIAEoCRISCgptYXhfcG9pbnRzGAQgASgNIjwKElJlYWRTZXJpZXNSZXNwb25zZRImCgZwb2ludHMYASADKAsyFi5yZWdzdmMudjEuU2VyaWVzUG9pbnQidwoUQWRkRXZhbHVhdGlvblJlcXVlc3QSDwoHdmVyc2lvbhgBIAEoCRIOCgZzb3VyY2UYAiABKAkSKgoGcG9pbnRzGAMgAygLMhoucmVnc3ZjLnYxLkV2YWx1YXRpb25Qb2ludBISCgpyZXF1ZXN0X2lkGAQgASgJIhcKFUFkZEV2YWx1YXRpb25SZXNwb25zZTKFAgoNTWV0cmljU2VydmljZRJOCgpMaXN0U2VyaWVzEhwucmVnc3ZjLnYxLkxpc3RTZXJpZXNSZXF1ZXN0Gh0ucmVnc3ZjLnYxLkxpc3RTZXJpZXNSZXNwb25zZSIDkAIBElAKClJlYWRTZXJpZXMSHC5yZWdzdmMudjEuUmVhZFNlcmllc1JlcXVlc3QaHS5yZWdzdmMudjEuUmVhZFNlcmllc1Jlc3BvbnNlIgOQAgEwARJSCg1BZGRFdmFsdWF0aW9uEh8ucmVnc3ZjLnYxLkFkZEV2YWx1YXRpb25SZXF1ZXN0GiAucmVnc3ZjLnYxLkFkZEV2YWx1YXRpb25SZXNwb25zZUIiWiByZWdzdmMuZGV2L2dvL3JlZ3N2Yy92MTtyZWdzdmN2MWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChZyZWdzdmMvdjEvbWV0cmljLnByb3RvEglyZWdzdmMudjEiygIKDVNlcmllc1N1bW1hcnkSDgoGc291cmNlGAEgASgJEgsKA2tleRgCIAEoCRINCgVjb3VudBgDIAEoBBIMCgRsYXN0GAQgASgBEhEKCWxhc3Rfc3RlcBgFIAEoEhItCglsYXN0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgsKA21pbhgHIAEoARILCgNtYXgYCCABKAESDQoFZmlyc3QYCSABKAESEgoKZmlyc3Rfc3RlcBgKIAEoEhIQCghtaW5fc3RlcBgLIAEoEhIQCghtYXhfc3RlcBgMIAEoEhItCglkaXJlY3Rpb24YDSABKA4yGi5yZWdzdmMudjEuTWV0cmljRGlyZWN0aW9uEhEKBGJlc3QYDiABKAFIAIgBARIRCgliZXN0X3N0ZXAYDyABKBJCBwoFX2Jlc3QiVAoLU2VyaWVzUG9pbnQSDAoEc3RlcBgBIAEoEhINCgV2YWx1ZRgCIAEoARIoCgR0aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJlCg9FdmFsdWF0aW9uUG9pbnQSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBEgwKBHN0ZXAYAyABKBISKAoEdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiIwoRTGlzdFNlcmllc1JlcXVlc3QSDgoGcGFyZW50GAEgASgJIj4KEkxpc3RTZXJpZXNSZXNwb25zZRIoCgZzZXJpZXMYASADKAsyGC5yZWdzdmMudjEuU2VyaWVzU3VtbWFyeSJUChFSZWFkU2VyaWVzUmVxdWVzdBIOCgZwYXJlbnQYASABKAkSDgoGc291cmNlGAIgASgJEgsKA2tleRgDIAEoCRISCgptYXhfcG9pbnRzGAQgASgNIjwKElJlYWRTZXJpZXNSZXNwb25zZRImCgZwb2ludHMYASADKAsyFi5yZWdzdmMudjEuU2VyaWVzUG9pbnQidwoUQWRkRXZhbHVhdGlvblJlcXVlc3QSDwoHdmVyc2lvbhgBIAEoCRIOCgZzb3VyY2UYAiABKAkSKgoGcG9pbnRzGAMgAygLMhoucmVnc3ZjLnYxLkV2YWx1YXRpb25Qb2ludBISCgpyZXF1ZXN0X2lkGAQgASgJIhcKFUFkZEV2YWx1YXRpb25SZXNwb25zZSJOChBNZXRyaWNEZWZpbml0aW9uEgsKA2tleRgBIAEoCRItCglkaXJlY3Rpb24YAiABKA4yGi5yZWdzdmMudjEuTWV0cmljRGlyZWN0aW9uImoKE0RlZmluZU1ldHJpY1JlcXVlc3QSDgoGcGFyZW50GAEgASgJEi8KCmRlZmluaXRpb24YAiABKAsyGy5yZWdzdmMudjEuTWV0cmljRGVmaW5pdGlvbhISCgpyZXF1ZXN0X2lkGAMgASgJIhYKFERlZmluZU1ldHJpY1Jlc3BvbnNlIi4KHExpc3RNZXRyaWNEZWZpbml0aW9uc1JlcXVlc3QSDgoGcGFyZW50GAEgASgJIlEKHUxpc3RNZXRyaWNEZWZpbml0aW9uc1Jlc3BvbnNlEjAKC2RlZmluaXRpb25zGAEgAygLMhsucmVnc3ZjLnYxLk1ldHJpY0RlZmluaXRpb24yxwMKDU1ldHJpY1NlcnZpY2USTgoKTGlzdFNlcmllcxIcLnJlZ3N2Yy52MS5MaXN0U2VyaWVzUmVxdWVzdBodLnJlZ3N2Yy52MS5MaXN0U2VyaWVzUmVzcG9uc2UiA5ACARJQCgpSZWFkU2VyaWVzEhwucmVnc3ZjLnYxLlJlYWRTZXJpZXNSZXF1ZXN0Gh0ucmVnc3ZjLnYxLlJlYWRTZXJpZXNSZXNwb25zZSIDkAIBMAESUgoNQWRkRXZhbHVhdGlvbhIfLnJlZ3N2Yy52MS5BZGRFdmFsdWF0aW9uUmVxdWVzdBogLnJlZ3N2Yy52MS5BZGRFdmFsdWF0aW9uUmVzcG9uc2USTwoMRGVmaW5lTWV0cmljEh4ucmVnc3ZjLnYxLkRlZmluZU1ldHJpY1JlcXVlc3QaHy5yZWdzdmMudjEuRGVmaW5lTWV0cmljUmVzcG9uc2USbwoVTGlzdE1ldHJpY0RlZmluaXRpb25zEicucmVnc3ZjLnYxLkxpc3RNZXRyaWNEZWZpbml0aW9uc1JlcXVlc3QaKC5yZWdzdmMudjEuTGlzdE1ldHJpY0RlZmluaXRpb25zUmVzcG9uc2UiA5ACAUIiWiByZWdzdmMuZGV2L2dvL3JlZ3N2Yy92MTtyZWdzdmN2MWIGcHJvdG8z", [file_google_protobuf_timestamp, file_regsvc_v1_compare]);
 
 /**
  * SeriesSummary tells of one series without its points. Set by the server.
@@ -75,6 +77,55 @@ export type SeriesSummary = Message<"regsvc.v1.SeriesSummary"> & {
    * @generated from field: double max = 8;
    */
   max: number;
+
+  /**
+   * The value that came first.
+   *
+   * @generated from field: double first = 9;
+   */
+  first: number;
+
+  /**
+   * Step of `first`.
+   *
+   * @generated from field: sint64 first_step = 10;
+   */
+  firstStep: bigint;
+
+  /**
+   * Step of `min`; of several that are the smallest the one that came first.
+   *
+   * @generated from field: sint64 min_step = 11;
+   */
+  minStep: bigint;
+
+  /**
+   * Step of `max`; of several that are the largest the one that came first.
+   *
+   * @generated from field: sint64 max_step = 12;
+   */
+  maxStep: bigint;
+
+  /**
+   * As defined for the model by DefineMetric, else guessed from the name, as docs/metrics.md tells.
+   *
+   * @generated from field: regsvc.v1.MetricDirection direction = 13;
+   */
+  direction: MetricDirection;
+
+  /**
+   * `max` or `min`, by the direction; not set when that is not known.
+   *
+   * @generated from field: optional double best = 14;
+   */
+  best?: number | undefined;
+
+  /**
+   * Step of `best`.
+   *
+   * @generated from field: sint64 best_step = 15;
+   */
+  bestStep: bigint;
 };
 
 /**
@@ -322,6 +373,124 @@ export const AddEvaluationResponseSchema: GenMessage<AddEvaluationResponse> = /*
   messageDesc(file_regsvc_v1_metric, 8);
 
 /**
+ * MetricDefinition says which values of a metric are the better ones.
+ *
+ * @generated from message regsvc.v1.MetricDefinition
+ */
+export type MetricDefinition = Message<"regsvc.v1.MetricDefinition"> & {
+  /**
+   * Name of the metric: 1 to 250 bytes without control characters.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * HIGHER or LOWER.
+   *
+   * @generated from field: regsvc.v1.MetricDirection direction = 2;
+   */
+  direction: MetricDirection;
+};
+
+/**
+ * Describes the message regsvc.v1.MetricDefinition.
+ * Use `create(MetricDefinitionSchema)` to create a new message.
+ */
+export const MetricDefinitionSchema: GenMessage<MetricDefinition> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_metric, 9);
+
+/**
+ * Request for MetricService.DefineMetric.
+ *
+ * @generated from message regsvc.v1.DefineMetricRequest
+ */
+export type DefineMetricRequest = Message<"regsvc.v1.DefineMetricRequest"> & {
+  /**
+   * namespaces/{namespace}/models/{model}; required, need not exist.
+   *
+   * @generated from field: string parent = 1;
+   */
+  parent: string;
+
+  /**
+   * Required.
+   *
+   * @generated from field: regsvc.v1.MetricDefinition definition = 2;
+   */
+  definition?: MetricDefinition | undefined;
+
+  /**
+   * Optional; see CapabilitiesService.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message regsvc.v1.DefineMetricRequest.
+ * Use `create(DefineMetricRequestSchema)` to create a new message.
+ */
+export const DefineMetricRequestSchema: GenMessage<DefineMetricRequest> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_metric, 10);
+
+/**
+ * Response of MetricService.DefineMetric.
+ *
+ * @generated from message regsvc.v1.DefineMetricResponse
+ */
+export type DefineMetricResponse = Message<"regsvc.v1.DefineMetricResponse"> & {
+};
+
+/**
+ * Describes the message regsvc.v1.DefineMetricResponse.
+ * Use `create(DefineMetricResponseSchema)` to create a new message.
+ */
+export const DefineMetricResponseSchema: GenMessage<DefineMetricResponse> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_metric, 11);
+
+/**
+ * Request for MetricService.ListMetricDefinitions.
+ *
+ * @generated from message regsvc.v1.ListMetricDefinitionsRequest
+ */
+export type ListMetricDefinitionsRequest = Message<"regsvc.v1.ListMetricDefinitionsRequest"> & {
+  /**
+   * namespaces/{namespace}/models/{model}; required.
+   *
+   * @generated from field: string parent = 1;
+   */
+  parent: string;
+};
+
+/**
+ * Describes the message regsvc.v1.ListMetricDefinitionsRequest.
+ * Use `create(ListMetricDefinitionsRequestSchema)` to create a new message.
+ */
+export const ListMetricDefinitionsRequestSchema: GenMessage<ListMetricDefinitionsRequest> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_metric, 12);
+
+/**
+ * Response of MetricService.ListMetricDefinitions.
+ *
+ * @generated from message regsvc.v1.ListMetricDefinitionsResponse
+ */
+export type ListMetricDefinitionsResponse = Message<"regsvc.v1.ListMetricDefinitionsResponse"> & {
+  /**
+   * @generated from field: repeated regsvc.v1.MetricDefinition definitions = 1;
+   */
+  definitions: MetricDefinition[];
+};
+
+/**
+ * Describes the message regsvc.v1.ListMetricDefinitionsResponse.
+ * Use `create(ListMetricDefinitionsResponseSchema)` to create a new message.
+ */
+export const ListMetricDefinitionsResponseSchema: GenMessage<ListMetricDefinitionsResponse> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_metric, 13);
+
+/**
  * MetricService reads metrics over time, and takes those that come after publication. Builds write theirs by
  * BuildService.LogMetrics, and WatchBuild streams them live. The rules for names, errors and retries stand at
  * CapabilitiesService.
@@ -370,6 +539,28 @@ export const MetricService: GenService<{
     methodKind: "unary";
     input: typeof AddEvaluationRequestSchema;
     output: typeof AddEvaluationResponseSchema;
+  },
+  /**
+   * Says which values of a metric are the better ones, for one model; it is believed over what the name suggests, also for
+   * points that are there already. What was defined before is replaced; UNSPECIFIED takes the definition back. The model is
+   * made when it does not exist. Errors: INVALID_ARGUMENT (name, key); RESOURCE_EXHAUSTED (more than 2,000 in a model).
+   *
+   * @generated from rpc regsvc.v1.MetricService.DefineMetric
+   */
+  defineMetric: {
+    methodKind: "unary";
+    input: typeof DefineMetricRequestSchema;
+    output: typeof DefineMetricResponseSchema;
+  },
+  /**
+   * The metrics that were defined for a model, by key. Errors: NOT_FOUND (model), INVALID_ARGUMENT (name).
+   *
+   * @generated from rpc regsvc.v1.MetricService.ListMetricDefinitions
+   */
+  listMetricDefinitions: {
+    methodKind: "unary";
+    input: typeof ListMetricDefinitionsRequestSchema;
+    output: typeof ListMetricDefinitionsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_regsvc_v1_metric, 0);

@@ -6,6 +6,8 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Build } from "./build_pb.js";
 import { file_regsvc_v1_build } from "./build_pb.js";
+import type { Dataset } from "./dataset_pb.js";
+import { file_regsvc_v1_dataset } from "./dataset_pb.js";
 import type { Model, Version } from "./registry_pb.js";
 import { file_regsvc_v1_registry } from "./registry_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -14,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file regsvc/v1/search.proto.
  */
 export const file_regsvc_v1_search: GenFile = /*@__PURE__*/
-  fileDesc("ChZyZWdzdmMvdjEvc2VhcmNoLnByb3RvEglyZWdzdmMudjEijQEKDVNlYXJjaFJlcXVlc3QSDgoGcGFyZW50GAEgASgJEiMKBGtpbmQYAiABKA4yFS5yZWdzdmMudjEuU2VhcmNoS2luZBIOCgZmaWx0ZXIYAyABKAkSEAoIb3JkZXJfYnkYBCABKAkSEQoJcGFnZV9zaXplGAUgASgFEhIKCnBhZ2VfdG9rZW4YBiABKAkikwEKDlNlYXJjaFJlc3BvbnNlEiQKCHZlcnNpb25zGAEgAygLMhIucmVnc3ZjLnYxLlZlcnNpb24SIAoGYnVpbGRzGAIgAygLMhAucmVnc3ZjLnYxLkJ1aWxkEiAKBm1vZGVscxgDIAMoCzIQLnJlZ3N2Yy52MS5Nb2RlbBIXCg9uZXh0X3BhZ2VfdG9rZW4YBCABKAkqcwoKU2VhcmNoS2luZBIbChdTRUFSQ0hfS0lORF9VTlNQRUNJRklFRBAAEhgKFFNFQVJDSF9LSU5EX1ZFUlNJT05TEAESFgoSU0VBUkNIX0tJTkRfQlVJTERTEAISFgoSU0VBUkNIX0tJTkRfTU9ERUxTEAMyUwoNU2VhcmNoU2VydmljZRJCCgZTZWFyY2gSGC5yZWdzdmMudjEuU2VhcmNoUmVxdWVzdBoZLnJlZ3N2Yy52MS5TZWFyY2hSZXNwb25zZSIDkAIBQiJaIHJlZ3N2Yy5kZXYvZ28vcmVnc3ZjL3YxO3JlZ3N2Y3YxYgZwcm90bzM", [file_regsvc_v1_build, file_regsvc_v1_registry]);
+  fileDesc("ChZyZWdzdmMvdjEvc2VhcmNoLnByb3RvEglyZWdzdmMudjEijQEKDVNlYXJjaFJlcXVlc3QSDgoGcGFyZW50GAEgASgJEiMKBGtpbmQYAiABKA4yFS5yZWdzdmMudjEuU2VhcmNoS2luZBIOCgZmaWx0ZXIYAyABKAkSEAoIb3JkZXJfYnkYBCABKAkSEQoJcGFnZV9zaXplGAUgASgFEhIKCnBhZ2VfdG9rZW4YBiABKAkiuQEKDlNlYXJjaFJlc3BvbnNlEiQKCHZlcnNpb25zGAEgAygLMhIucmVnc3ZjLnYxLlZlcnNpb24SIAoGYnVpbGRzGAIgAygLMhAucmVnc3ZjLnYxLkJ1aWxkEiAKBm1vZGVscxgDIAMoCzIQLnJlZ3N2Yy52MS5Nb2RlbBIXCg9uZXh0X3BhZ2VfdG9rZW4YBCABKAkSJAoIZGF0YXNldHMYBSADKAsyEi5yZWdzdmMudjEuRGF0YXNldCqNAQoKU2VhcmNoS2luZBIbChdTRUFSQ0hfS0lORF9VTlNQRUNJRklFRBAAEhgKFFNFQVJDSF9LSU5EX1ZFUlNJT05TEAESFgoSU0VBUkNIX0tJTkRfQlVJTERTEAISFgoSU0VBUkNIX0tJTkRfTU9ERUxTEAMSGAoUU0VBUkNIX0tJTkRfREFUQVNFVFMQBDJTCg1TZWFyY2hTZXJ2aWNlEkIKBlNlYXJjaBIYLnJlZ3N2Yy52MS5TZWFyY2hSZXF1ZXN0GhkucmVnc3ZjLnYxLlNlYXJjaFJlc3BvbnNlIgOQAgFCIlogcmVnc3ZjLmRldi9nby9yZWdzdmMvdjE7cmVnc3ZjdjFiBnByb3RvMw", [file_regsvc_v1_build, file_regsvc_v1_dataset, file_regsvc_v1_registry]);
 
 /**
  * Request for SearchService.Search.
@@ -23,7 +25,8 @@ export const file_regsvc_v1_search: GenFile = /*@__PURE__*/
  */
 export type SearchRequest = Message<"regsvc.v1.SearchRequest"> & {
   /**
-   * namespaces/-, namespaces/{namespace} or namespaces/{namespace}/models/{model}; empty means all.
+   * namespaces/-, namespaces/{namespace} or namespaces/{namespace}/models/{model} (of datasets,
+   * namespaces/{namespace}/datasets/{dataset}); empty means all.
    *
    * @generated from field: string parent = 1;
    */
@@ -44,8 +47,8 @@ export type SearchRequest = Message<"regsvc.v1.SearchRequest"> & {
   filter: string;
 
   /**
-   * "FIELD" or "FIELD desc": created (the default, "created desc"), number, size, name, metrics.KEY or params.KEY,
-   * where that which has no such metric or numeric param is left out.
+   * "FIELD" or "FIELD desc", of any field that has one value and of metrics.KEY, params.KEY and tags.KEY; "created desc" is
+   * the default. What has no such metric, numeric param or tag is left out.
    *
    * @generated from field: string order_by = 4;
    */
@@ -106,6 +109,13 @@ export type SearchResponse = Message<"regsvc.v1.SearchResponse"> & {
    * @generated from field: string next_page_token = 4;
    */
   nextPageToken: string;
+
+  /**
+   * When datasets were searched, without profiles.
+   *
+   * @generated from field: repeated regsvc.v1.Dataset datasets = 5;
+   */
+  datasets: Dataset[];
 };
 
 /**
@@ -140,6 +150,13 @@ export enum SearchKind {
    * @generated from enum value: SEARCH_KIND_MODELS = 3;
    */
   MODELS = 3,
+
+  /**
+   * Every version of every dataset.
+   *
+   * @generated from enum value: SEARCH_KIND_DATASETS = 4;
+   */
+  DATASETS = 4,
 }
 
 /**
@@ -149,7 +166,7 @@ export const SearchKindSchema: GenEnum<SearchKind> = /*@__PURE__*/
   enumDesc(file_regsvc_v1_search, 0);
 
 /**
- * SearchService finds models, versions and builds by expressions of CEL (https://cel.dev), which are type-checked and
+ * SearchService finds models, versions, builds and datasets by expressions of CEL (https://cel.dev), which are type-checked and
  * answered by indexes. docs/search.md lists the fields of each kind, and what of CEL is known. The rules for names,
  * errors and paging stand at CapabilitiesService and RegistryService.
  *
