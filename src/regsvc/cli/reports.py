@@ -20,12 +20,16 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .25rem 1rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td { max-width: 28rem; overflow-wrap: anywhere; } th:first-child { color: var(--dim); font-weight: 400; }
 .best { color: var(--best); font-weight: 600; }
-.note { color: var(--dim); } pre { overflow-x: auto; font-size: 13px; border: 1px solid var(--line); padding: .75rem; }
+.note, summary { color: var(--dim); } summary { cursor: pointer; }
+pre { overflow-x: auto; font-size: 13px; border: 1px solid var(--line); padding: .75rem; }
 .add { color: #1a7f37; } .del { color: #cf222e; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1.5rem; margin-bottom: 1rem; }
 figure { margin: 0; } figcaption { font-size: .85rem; }
 svg text { fill: currentColor; font-size: 11px; } svg .grid { stroke: var(--line); stroke-width: 1; }
 """
+
+_FOLDED = 40
+"""Rows of a table that is folded."""
 
 
 def markdown(found: Comparison, diffs: Sequence[Diff]) -> str:
@@ -50,19 +54,30 @@ def html(found: Comparison, diffs: Sequence[Diff]) -> str:
         f"<style>{_STYLE}</style></head><body><h1>{title}</h1>",
     ]
     for section in sections(found):
-        parts.append(f"<h2>{escaping.escape(section.title)}</h2>")
-        if section.title == "Metrics":
-            parts += ['<div class="pictures">', *(_bars(row, found) for row in found.metrics), "</div>"]
-        parts += ['<div class="wide"><table>', *_html_rows(section, found), "</table></div>"]
-        if section.title == "Datasets":
-            parts += [picture for row in found.datasets for picture in _drifts(row, found)]
-    if found.series:
-        parts += ["<h2>Metrics over time</h2>", '<div class="pictures">', *_curves(found), "</div>"]
+        parts += _section(section, found)
+        if section.title == "Overview" and found.series:
+            parts += ["<h2>Metrics over time</h2>", '<div class="pictures">', *_curves(found), "</div>"]
     for diff in diffs:
         parts += [f"<h2>Code: {escaping.escape(diff.title)}</h2>"]
         parts += ["<pre>" + "\n".join(_diff_lines(diff.text)) + "</pre>"]
     parts += [f'<p class="note">{escaping.escape(note)}</p>' for note in found.notes]
     return "\n".join([*parts, "</body></html>", ""])
+
+
+def _section(section: Section, found: Comparison) -> Iterator[str]:
+    """Its table with the pictures that belong to it; a long table is folded."""
+    title = escaping.escape(section.title)
+    yield f"<h2>{title}</h2>"
+    if section.title == "Metrics":
+        yield from ('<div class="pictures">', *(_bars(row, found) for row in found.metrics), "</div>")
+    folded = len(section.rows) > _FOLDED
+    if folded:
+        yield f"<details><summary>{len(section.rows)} rows</summary>"
+    yield from ('<div class="wide"><table>', *_html_rows(section, found), "</table></div>")
+    if folded:
+        yield "</details>"
+    if section.title == "Datasets":
+        yield from (picture for row in found.datasets for picture in _drifts(row, found))
 
 
 def _title(found: Comparison) -> str:
