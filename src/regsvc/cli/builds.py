@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from regsvc.cli.pairs import param_option, tag_option
 from regsvc.cli.records import capture_options, captured
 from regsvc.cli.terminal import Passthrough
 from regsvc.client.build_records import Build
+from regsvc.client.capture import CAPTURE_VARIABLE
 from regsvc.client.records import Param, PushResult
 from regsvc.client.runner import Outcome, run_command
 from regsvc.client.session import BuildSession, outcome
@@ -78,6 +80,8 @@ def run(
     if aliases and publish is None:
         raise click.UsageError("--alias needs --publish")
     client = connect_from_context(ctx)
+    if not capture:
+        os.environ[CAPTURE_VARIABLE] = "off"  # for COMMAND, too
     session = client.build(
         model, params=params, tags=tags, description=description, capture=captured(capture, snapshot)
     )

@@ -40,8 +40,8 @@ def capture(folder: str | os.PathLike[str] = ".", *, snapshot: bool = False) -> 
     `REGSVC_CAPTURE_VARIABLES` (patterns, separated by commas) allows are taken, and URLs lose their credentials.
     `REGSVC_CAPTURE=off` captures nothing.
     """
-    wanted = os.environ.get(CAPTURE_VARIABLE, "").strip().lower()
-    if wanted in {"off", "0", "no", "false"}:
+    wanted = _wanted()
+    if wanted == "off":
         return NOTHING
     gaps: list[str] = []
     attachments: dict[str, bytes] = {}
@@ -59,3 +59,16 @@ def captured_for(wanted: bool | Capture) -> Capture:
     if isinstance(wanted, Capture):
         return wanted
     return capture() if wanted else NOTHING
+
+
+def capture_environment_only() -> Record:
+    """The Python that runs, without attachments: for a process within a build that has code and lock file already."""
+    if _wanted() not in {"", "environment"}:
+        return EMPTY
+    gaps: list[str] = []
+    return Record(environment=capture_environment(None, {}, gaps), gaps=tuple(gaps))
+
+
+def _wanted() -> str:
+    wanted = os.environ.get(CAPTURE_VARIABLE, "").strip().lower()
+    return "off" if wanted in {"0", "no", "false"} else wanted
