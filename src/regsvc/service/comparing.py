@@ -23,11 +23,11 @@ from regsvc.content.comparison import (
     StepCell,
     StepRow,
     Subject,
-    direction_of,
 )
 from regsvc.content.record import Attachment, Record, TensorSpec, digest_of
 from regsvc.errors import InvalidArgument, SameTwice
 from regsvc.refs import BuildName, VersionRef, dataset_from_wire, version_from_wire
+from regsvc.service.directions import directions
 from regsvc.service.reading import VersionReader
 from regsvc.service.tensordiff import TensorDiff, none_changed
 
@@ -73,6 +73,7 @@ class Comparer:
                 raise SameTwice(f"{side.subject.name} is compared with itself", name=side.subject.name)
             seen.add(side.subject.name)
         ids = [side.version_id for side in sides]
+        better = self._catalog.read(lambda db: directions(db, names[0].model, _metric_keys(sides)))
         subjects, files, notes = self._catalog.read(lambda db: _files(db, sides))
         tensors = none_changed(len(sides))
         if not skip_tensors:
@@ -87,7 +88,7 @@ class Comparer:
         budget = _Budget(MOST_BYTES, include_same=include_same)
         found = Comparison(
             subjects=counted,
-            metrics=[row for row in _metrics(sides) if include_same or row.differs],
+            metrics=[row for row in _metrics(sides, better) if include_same or row.differs],
             params=budget.take("params", _params(sides)),
             facts=budget.take("facts", _facts(sides)),
             packages=budget.take("packages", _packages(sides)),
@@ -169,11 +170,14 @@ def _params(sides: Sequence[_Side]) -> Iterator[ParamRow]:
         yield ParamRow(key, values, len({(type(value), value) for value in values}) > 1)
 
 
-def _metrics(sides: Sequence[_Side]) -> Iterator[MetricRow]:
-    tables = [side.metadata.metrics for side in sides]
-    for key in sorted(set().union(*tables)):
-        values = [table.get(key) for table in tables]
-        direction = direction_of(key)
+def _metric_keys(sides: Sequence[_Side]) -> list[str]:
+    return sorted(set().union(*(side.metadata.metrics for side in sides)))
+
+
+def _metrics(sides: Sequence[_Side], better: Mapping[str, Direction]) -> Iterator[MetricRow]:
+    """By key, as `better` has them."""
+    for key, direction in better.items():
+        values = [side.metadata.metrics.get(key) for side in sides]
         differs = len(set(values)) > 1
         yield MetricRow(key, direction, values, _best(values, direction), differs)
 
