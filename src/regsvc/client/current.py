@@ -9,6 +9,7 @@ Protocol: one JSON object a line in each direction. Every request but `points` i
     {"do": "start", "step": NAME}                       -> {"number": N}
     {"do": "finish", "number": N, "state": S, "reason": R} -> {}
     {"do": "params", "params": {...}, "tags": {...}}    -> {}
+    {"do": "define", "key": KEY, "direction": DIRECTION} -> {}
     {"do": "points", "points": [[KEY, VALUE, STEP, TIME_NS], ...]}
     {"do": "flush", "patience": SECONDS}                -> {} when everything is durable
     any of them                                         -> {"error": REASON, "message": TEXT}
@@ -32,6 +33,7 @@ from regsvc.client.recorder import Point, Recorder, Recording
 from regsvc.client.records import Param, PushResult
 from regsvc.client.resume import DEFAULT_PATIENCE
 from regsvc.client.session import RunningBuild
+from regsvc.content.comparison import Direction
 
 BUILD_VARIABLE = "REGSVC_BUILD"
 """Wire name of the build."""
@@ -107,6 +109,10 @@ class ControlLink:
         """Append points; does not wait for an answer, and the socket keeps them when this process dies."""
         with self._lock:
             self._send({"do": "points", "points": [list(point) for point in points]})
+
+    def define(self, key: str, direction: Direction) -> None:
+        """Say which values of a metric of the model are the better ones."""
+        self._ask({"do": "define", "key": key, "direction": direction.name})
 
     def start_step(self, name: str) -> int:
         """Begin a step; what this process has printed is attributed to the one before when this returns."""

@@ -1,4 +1,4 @@
-"""Sends what a build records besides its log: params, tags, metric points and steps.
+"""Sends what a build records besides its log: params, tags, metrics and steps.
 
 One thread sends them in the order they were given, and tries for as long as the server is away, so training
 neither waits nor fails when the registry is restarted.
@@ -20,7 +20,8 @@ from regsvc.client.connection import Connection
 from regsvc.client.records import Param, param_message
 from regsvc.client.resume import DEFAULT_PATIENCE, FIRST_WAIT
 from regsvc.client.streams import closed_connection
-from regsvc.v1 import build_pb2
+from regsvc.content.comparison import Direction
+from regsvc.v1 import build_pb2, metric_pb2
 
 QUEUE_LIMIT = 200_000
 """Metric points and other records that may wait to be sent; then the caller waits."""
@@ -55,6 +56,9 @@ class Recording(Protocol):
     def points(self, points: Iterable[Point]) -> None:
         """Append points to metric series."""
 
+    def define(self, key: str, direction: Direction) -> None:
+        """Say which values of a metric of the model are the better ones."""
+
     def start_step(self, name: str) -> int:
         """Begin a step. The number returned names it in `finish_step`."""
 
@@ -78,6 +82,13 @@ class _Points:
 
 
 @dataclass
+class _Definition:
+    key: str
+    direction: Direction
+    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+@dataclass
 class _StepStart:
     step: int
     name: str
@@ -91,7 +102,7 @@ class _StepFinish:
     reason: str
 
 
-_Record = _Params | _Points | _StepStart | _StepFinish
+_Record = _Params | _Points | _Definition | _StepStart | _StepFinish
 
 
 class Recorder:
@@ -153,6 +164,12 @@ class Recorder:
                     self._count += 1
                 else:
                     self._put(_Points([point]))
+
+    def define(self, key: str, direction: Direction) -> None:
+        """Say which values of a metric of the model are the better ones."""
+        with self._changed:
+            self._admit()
+            self._put(_Definition(key, direction))
 
     def start_step(self, name: str) -> int:
         """Begin a step; the number returned is this recorder's own, for `finish_step`."""
@@ -281,6 +298,12 @@ class Recorder:
                     point = request.points.add(key=key, value=value, step=step)
                     point.time.seconds, point.time.nanos = divmod(time_ns, 1_000_000_000)
                 self._call(builds.LogMetrics, request)
+            case _Definition(key, direction, request_id):
+                model = self._build.partition("/builds/")[0]
+                request = metric_pb2.DefineMetricRequest(parent=model, request_id=request_id)
+                request.definition.key = key
+                request.definition.direction = direction.value
+                self._call(self._connection.metrics.DefineMetric, request)
             case _StepStart(step, name, request_id):
                 request = build_pb2.StartStepRequest(build=self._build, step=name, request_id=request_id)
                 self._numbers[step] = self._call(builds.StartStep, request).step.number
