@@ -33,6 +33,7 @@ from regsvc.client.capture import Capture, captured_for
 from regsvc.client.connection import Connection
 from regsvc.client.datasets import Dataset, DatasetComparison, DatasetUser
 from regsvc.client.lineage import LineageGraph
+from regsvc.client.params import check_metric, check_params, check_tags
 from regsvc.client.progress import Report
 from regsvc.client.remote_file import RemoteFile
 from regsvc.client.selection import Selection
@@ -112,8 +113,11 @@ class Client:
         `InvalidArgument` (no files, bad metadata), `MetricNotFinite`, `FailedPrecondition` (a file changed
         meanwhile), `NotFound` and `BuildEnded` (the build), `OSError` (a file cannot be read).
         """
-        metadata = records.metadata_message(
-            params=params, metrics=metrics, tags=tags, description=description
+        metadata = records.metadata_message(  # checked now, not when all bytes have been sent
+            params=check_params(params or {}),
+            metrics={key: check_metric(key, value) for key, value in (metrics or {}).items()},
+            tags=check_tags(tags or {}),
+            description=description,
         )
         connection, name = self._model(model)
         named = provenance.assembled(
