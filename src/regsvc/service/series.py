@@ -141,10 +141,9 @@ class Series:
 
 
 def _positions(steps: np.ndarray) -> np.ndarray:
-    """How far each step is from the first, if all differ as floats too, else the places of the points."""
-    positions: np.ndarray = (steps - steps[:1]).astype(np.float64)
-    if np.all(np.diff(positions) > 0):
-        return positions
+    """The steps, if all differ, else the places of the points."""
+    if np.all(np.diff(steps) > 0):
+        return steps.astype(np.float64)
     return np.arange(len(steps), dtype=np.float64)
 
 
