@@ -18,6 +18,7 @@ from support import Server, run_cli, wait_until
 
 import regsvc
 from regsvc.client.client import Client
+from regsvc.content.comparison import Direction
 
 
 @pytest.fixture
@@ -158,6 +159,7 @@ def test_steps_params_and_metrics_of_the_child(shared_server: Server, client: Cl
                     build.log("inner")
                 build.log("outer")
             build.log_metric("last", 1)
+            build.define_metric("last", "lower")
             os._exit(0)  # what was recorded is safe already
         """),
         options=("--param", "seed=7", "--tag", "who=me"),
@@ -167,6 +169,7 @@ def test_steps_params_and_metrics_of_the_child(shared_server: Server, client: Cl
     assert found.params == {"seed": 7, "lr": 0.1, "layers": 3, "name": "tiny", "frozen": True}
     assert found.tags == {"who": "me"}
     assert found.metrics == {"loss": 1 / 50, "last": 1.0}
+    assert client.metric_definitions("team/run") == {"last": Direction.LOWER}
     assert [(step.name, step.state) for step in found.steps] == [
         *((f"step {number}", "SUCCEEDED") for number in range(50)),
         ("outer", "SUCCEEDED"),

@@ -18,6 +18,7 @@ from regsvc import errors
 from regsvc.client.builds import BuildCancelled, NoCurrentBuild
 from regsvc.client.client import Client
 from regsvc.client.connection import Connection
+from regsvc.content.comparison import Direction
 from regsvc.refs import parse_build
 from regsvc.v1 import build_pb2
 
@@ -130,6 +131,26 @@ def test_a_metric_that_is_not_finite_is_refused_at_the_call(client: Client) -> N
     assert client.get_build(build.name).metrics == {"loss": 0.5}
 
 
+@pytest.mark.parametrize("step", [1 << 63, -(1 << 63) - 1, "third", None, float("inf")])
+def test_a_step_that_is_none_is_refused_at_the_call(client: Client, step: object) -> None:
+    with client.build("team/fraud") as build:
+        with pytest.raises(errors.InvalidArgument, match="is no integer of 64 bits"):
+            build.log_metric("loss", 0.25, step=step)  # type: ignore[arg-type]
+        build.log_metric("loss", 0.5, step=(1 << 63) - 1)
+    [series] = client.metrics(build.name)
+    assert (series.count, series.last, series.last_step) == (1, 0.5, (1 << 63) - 1)
+
+
+def test_a_direction_that_is_none_is_refused_at_the_call(client: Client) -> None:
+    with client.build("team/directions") as build:
+        for key, direction in (("saved", "up"), ("", "higher"), ("saved", 1)):
+            with pytest.raises(errors.InvalidArgument):
+                build.define_metric(key, direction)  # type: ignore[arg-type]
+        build.define_metric("saved", "HIGHER")
+        build.define_metric("saved", Direction.LOWER)
+    assert client.metric_definitions("team/directions") == {"saved": Direction.LOWER}
+
+
 @pytest.mark.parametrize("name", ["", "a\nb", "x" * 101, "é" * 51, "\udc80"])
 def test_a_bad_step_name_is_refused_at_the_call(client: Client, name: str) -> None:
     with client.build("team/fraud") as build:
@@ -240,10 +261,12 @@ def test_training_goes_on_while_the_server_is_away(server: Server) -> None:
                     build.log_metric("loss", 1 / (step + 1), step=step)
                 build.log("during")
                 build.log_param("lr", 0.5)
+                build.define_metric("cost_saved", "higher")
             assert time.monotonic() - began < 5
             server.start()
         found = client.get_build(build.name)
         assert (found.state, found.params) == ("SUCCEEDED", {"lr": 0.5})
+        assert client.metric_definitions("team/fraud") == {"cost_saved": Direction.HIGHER}
         assert [(step.name, step.state) for step in found.steps] == [("train", "SUCCEEDED")]
         assert [(line.step, line.text) for line in client.logs(build.name)] == [
             ("", "before"),
@@ -313,11 +336,13 @@ def test_the_current_build_is_recorded_directly_where_the_socket_is_not(client: 
     build = client.build("team/fraud")
     script = (
         "import regsvc; build = regsvc.current_build(); build.log_param('lr', 0.1)\n"
+        "build.define_metric('odd', 'lower')\n"
         "with build.step('train'): build.log_metric('loss', 0.5, step=3)"
     )
     env = {**os.environ, "REGSVC_BUILD": parse_build(build.name).wire, "REGSVC_ENDPOINT": build.endpoint}
     subprocess.run([sys.executable, "-c", script], env=env, check=True)
     found = client.get_build(build.name)
     assert (found.params, found.metrics) == ({"lr": 0.1}, {"loss": 0.5})
+    assert client.metric_definitions("team/fraud")["odd"] is Direction.LOWER
     assert [(step.name, step.state) for step in found.steps] == [("train", "SUCCEEDED")]
     build.finish()

@@ -3,58 +3,31 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from server.wire import LIMIT, Wire
+from server.series import (
+    HIGHER,
+    LOWER,
+    UNSPECIFIED,
+    define,
+    definitions,
+    evaluate,
+    log,
+    read,
+    summaries,
+)
+from server.wire import LIMIT, Wire, name_of
 
 from regsvc.v1 import build_pb2 as bld
-from regsvc.v1 import metric_pb2 as pb
-from regsvc.v1 import metric_pb2_grpc
+from regsvc.v1 import compare_pb2, compare_pb2_grpc
+from regsvc.v1 import event_pb2 as ev
 from regsvc.v1 import registry_pb2 as reg
 
 NUMBERS = itertools.count()
-
-
-def stub(wire: Wire) -> metric_pb2_grpc.MetricServiceStub:
-    """MetricService."""
-    return metric_pb2_grpc.MetricServiceStub(wire.channel)
-
-
-def log(wire: Wire, build: str, points: Sequence[tuple[str, int, float]]) -> None:
-    """LogMetrics of (key, step, value), a thousand at a time."""
-    for start in range(0, len(points), 1000):
-        some = [
-            bld.MetricPoint(key=key, step=step, value=value)
-            for key, step, value in points[start : start + 1000]
-        ]
-        wire.builds.LogMetrics(bld.LogMetricsRequest(build=build, points=some), timeout=LIMIT)
-
-
-def read(wire: Wire, parent: str, key: str, **fields: object) -> list[tuple[int, float]]:
-    """ReadSeries."""
-    request = pb.ReadSeriesRequest(parent=parent, key=key, **fields)  # type: ignore[arg-type]
-    return [
-        (point.step, point.value)
-        for message in stub(wire).ReadSeries(request, timeout=LIMIT)
-        for point in message.points
-    ]
-
-
-def summaries(wire: Wire, parent: str) -> dict[tuple[str, str], pb.SeriesSummary]:
-    """ListSeries by (source, key)."""
-    found = stub(wire).ListSeries(pb.ListSeriesRequest(parent=parent), timeout=LIMIT).series
-    return {(each.source, each.key): each for each in found}
-
-
-def evaluate(wire: Wire, version: str, source: str, request_id: str = "", **metrics: float) -> None:
-    """AddEvaluation."""
-    points = [pb.EvaluationPoint(key=key, value=value, step=7) for key, value in metrics.items()]
-    request = pb.AddEvaluationRequest(version=version, source=source, points=points, request_id=request_id)
-    stub(wire).AddEvaluation(request, timeout=LIMIT)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -88,7 +61,10 @@ def test_summaries_are_those_of_the_points_however_they_came(
         own = [(step, value) for name, step, value in points if name == key]
         values = [value for _, value in own]
         assert (summary.count, summary.min, summary.max) == (len(own), min(values), max(values))
+        assert (summary.first_step, summary.first) == own[0]
         assert (summary.last_step, summary.last) == own[-1]
+        assert summary.min_step == own[values.index(min(values))][0], "of several the one that came first"
+        assert summary.max_step == own[values.index(max(values))][0]
         assert read(wire, build, key) == sorted(own, key=lambda point: point[0])
 
 
@@ -138,6 +114,96 @@ def test_evaluations_are_added_under_their_source_and_change_nothing_sealed(wire
     now = wire.registry.GetVersion(reg.GetVersionRequest(name=version.name), timeout=LIMIT).version
     assert now.metadata == version.metadata
     assert now.record_digest == version.record_digest
+
+
+def test_the_best_value_is_by_the_defined_direction_else_by_the_name(wire: Wire) -> None:
+    build = wire.create_build("series/best")
+    points = [(1, 3.0), (2, 1.0), (3, 2.0)]
+    log(wire, build, [(key, *point) for key in ("loss", "f1", "cost_saved", "odd") for point in points])
+
+    def best(parent: str) -> dict[str, tuple[int, float, int] | None]:
+        return {
+            key: (each.direction, each.best, each.best_step) if each.HasField("best") else None
+            for (_, key), each in summaries(wire, parent).items()
+        }
+
+    guessed = {"loss": (LOWER, 1.0, 2), "f1": (HIGHER, 3.0, 1), "cost_saved": (LOWER, 1.0, 2), "odd": None}
+    assert best(build) == guessed
+    define(wire, "series/best", "cost_saved", HIGHER)
+    define(wire, "series/best", "odd", LOWER)
+    define(wire, "series/other", "loss", HIGHER)
+    defined = {**guessed, "cost_saved": (HIGHER, 3.0, 1), "odd": (LOWER, 1.0, 2)}
+    assert best(build) == defined
+    version = wire.push("series/best", {"a": b"1"}, build=build)
+    assert best(version.name) == defined
+    define(wire, "series/best", "odd", UNSPECIFIED)
+    define(wire, "series/best", "odd", UNSPECIFIED)
+    assert best(build)["odd"] is None
+    assert definitions(wire, "series/best") == {"cost_saved": HIGHER}
+
+
+def test_compare_marks_the_best_by_the_definitions_of_the_first_model(wire: Wire) -> None:
+    compare = compare_pb2_grpc.CompareServiceStub(wire.channel)
+    names = [
+        wire.push(model, {"a": b"1"}, metadata=reg.VersionMetadata(metrics={"cost_saved": value})).name
+        for model, value in (("series/first", 1.0), ("series/second", 2.0))
+    ]
+    define(wire, "series/first", "cost_saved", HIGHER)
+
+    def marked(*order: str) -> tuple[int, list[float]]:
+        answer = compare.Compare(compare_pb2.CompareRequest(names=order), timeout=LIMIT)
+        [row] = answer.metrics
+        return row.direction, [cell.value for cell in row.values if cell.best]
+
+    assert marked(*names) == (HIGHER, [2.0])
+    assert marked(*reversed(names)) == (LOWER, [1.0])
+
+
+def test_a_definition_is_one_event_and_makes_its_model(wire: Wire) -> None:
+    watch = wire.events.WatchEvents(ev.WatchEventsRequest(), timeout=LIMIT)
+    assert next(watch).created
+    define(wire, "series/defined", "b", HIGHER, request_id="define-once")
+    define(wire, "series/defined", "b", LOWER)
+    define(wire, "series/defined", "b", HIGHER, request_id="define-once")
+    define(wire, "series/defined", "b", LOWER)
+    define(wire, "series/defined", "a", HIGHER)
+
+    assert definitions(wire, "series/defined") == {"a": HIGHER, "b": LOWER}
+    told = list(itertools.islice((event for message in watch for event in message.events), 4))
+    watch.cancel()
+    name = name_of("series/defined")
+    assert [(event.kind, event.resource, dict(event.attributes)) for event in told] == [
+        ("model.created", name, {}),
+        ("metric.defined", name, {"key": "b", "direction": "HIGHER"}),
+        ("metric.defined", name, {"key": "b", "direction": "LOWER"}),
+        ("metric.defined", name, {"key": "a", "direction": "HIGHER"}),
+    ]
+
+
+def test_definitions_that_cannot_be_are_refused(wire: Wire) -> None:
+    with wire.refused("NOT_FOUND", "NOT_FOUND"):
+        definitions(wire, "series/undefined")
+    for key in ("", "a\nb", "k" * 251):
+        with wire.refused("INVALID_ARGUMENT", "INVALID_ARGUMENT"):
+            define(wire, "series/undefined", key, HIGHER)
+    with wire.refused("INVALID_ARGUMENT", "INVALID_ARGUMENT"):
+        define(wire, "series/undefined", "a", 7)
+    with wire.refused("INVALID_ARGUMENT", "NAME_INVALID"):
+        define(wire, "series/Bad Name", "a", HIGHER)
+    define(wire, "series/once", "a", HIGHER, request_id="define-reused")
+    with wire.refused("INVALID_ARGUMENT", "REQUEST_ID_REUSED"):
+        define(wire, "series/once", "a", LOWER, request_id="define-reused")
+    with wire.refused("NOT_FOUND", "NOT_FOUND"):  # what is refused makes no model
+        definitions(wire, "series/undefined")
+
+
+def test_a_model_has_at_most_2000_definitions(wire: Wire) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda number: define(wire, "series/many", f"m{number}", HIGHER), range(2000)))
+    with wire.refused("RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"):
+        define(wire, "series/many", "one-more", HIGHER)
+    define(wire, "series/many", "m7", LOWER)
+    assert len(definitions(wire, "series/many")) == 2000
 
 
 def test_a_watcher_gets_each_point_once_across_a_reconnect(wire: Wire) -> None:

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal
 
 from regsvc.catalog import builds
 from regsvc.catalog.builds import Build
 from regsvc.catalog.database import Reader, Transaction
 
-_SUMMARY = "point_count, last_value, last_step, last_at, min_value, max_value"
-_APPEND_METRIC = (
-    "INSERT INTO metric_series (build_id, key, last_value, point_count, last_step, last_at, min_value, max_value)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (build_id, key) "
+_SUMMARY = (
+    "point_count, first_value, first_step, last_value, last_step, last_at,"
+    " min_value, min_step, max_value, max_step"
 )
-_APPEND_EVALUATION = (
-    "INSERT INTO evaluation_series (version_id, source, key, last_value, point_count, last_step, last_at,"
-    " min_value, max_value) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (version_id, source, key) "
-)
+_APPEND = "INSERT INTO {series} ({owner}, {summary}) VALUES ({places}) ON CONFLICT ({owner}) "
+# SQLite's min and max of two are PostgreSQL's least and greatest. Of equal extremes the older one keeps its step.
 _MERGE = (
     "DO UPDATE SET last_value = excluded.last_value, last_step = excluded.last_step, last_at = excluded.last_at,"
     " point_count = {series}.point_count + excluded.point_count,"
-    " min_value = min({series}.min_value, excluded.min_value), max_value = max({series}.max_value, excluded.max_value)"
+    " min_value = min({series}.min_value, excluded.min_value), max_value = max({series}.max_value, excluded.max_value),"
+    " min_step = CASE WHEN excluded.min_value < {series}.min_value THEN excluded.min_step ELSE {series}.min_step END,"
+    " max_step = CASE WHEN excluded.max_value > {series}.max_value THEN excluded.max_step ELSE {series}.max_step END"
 )
-# SQLite's min and max of two are PostgreSQL's least and greatest.
+
+
+def _upsert(series: str, owner: str) -> str:
+    """Adds the summary of new points to the one of those before them."""
+    places = ", ".join("?" * len(f"{owner}, {_SUMMARY}".split(",")))
+    return (_APPEND + _MERGE).format(series=series, owner=owner, summary=_SUMMARY, places=places)
+
+
+_APPEND_METRIC = _upsert("metric_series", "build_id, key")
+_APPEND_EVALUATION = _upsert("evaluation_series", "version_id, source, key")
 
 
 @dataclass(frozen=True)
@@ -46,12 +55,18 @@ class Summary:
     """Who measured; empty for a build's own."""
     key: str
     count: int
+    first: float
+    """The value that came first."""
+    first_step: int
     last: float
     """The value that came last."""
     last_step: int
     last_at: int
     min: float
+    min_step: int
+    """Of several that are the smallest the one that came first; likewise below."""
     max: float
+    max_step: int
 
 
 @dataclass(frozen=True)
@@ -68,7 +83,7 @@ def append(tx: Transaction, build: Build, points: Sequence[MetricPoint]) -> None
     revision = builds.next_revision(tx, build)
     summaries = _summaries("", points)
     tx.run_many(
-        _APPEND_METRIC + _MERGE.format(series="metric_series"),
+        _APPEND_METRIC,
         [(build.id, each.key, *_columns(each)) for each in summaries],
     )
     series: dict[str, int] = dict(
@@ -88,7 +103,7 @@ def evaluate(tx: Transaction, version_id: int, source: str, points: Sequence[Met
     """Append points to the evaluations of a version, in order."""
     summaries = _summaries(source, points)
     tx.run_many(
-        _APPEND_EVALUATION + _MERGE.format(series="evaluation_series"),
+        _APPEND_EVALUATION,
         [(version_id, source, each.key, *_columns(each)) for each in summaries],
     )
     series: dict[str, int] = dict(
@@ -183,27 +198,42 @@ def _summaries(source: str, points: Sequence[MetricPoint]) -> list[Summary]:
     by_key: dict[str, list[MetricPoint]] = {}
     for point in points:
         by_key.setdefault(point.key, []).append(point)
-    return [
-        Summary(
-            source,
-            key,
-            len(found),
-            found[-1].value,
-            found[-1].step,
-            found[-1].at,
-            min(point.value for point in found),
-            max(point.value for point in found),
-        )
-        for key, found in by_key.items()
-    ]
+    return [_summary(source, key, found) for key, found in by_key.items()]
+
+
+def _summary(source: str, key: str, points: Sequence[MetricPoint]) -> Summary:
+    first, last = points[0], points[-1]
+    lowest, highest = min(points, key=_value), max(points, key=_value)  # the first of several
+    return Summary(
+        source,
+        key,
+        len(points),
+        first.value,
+        first.step,
+        last.value,
+        last.step,
+        last.at,
+        lowest.value,
+        lowest.step,
+        highest.value,
+        highest.step,
+    )
+
+
+_value = attrgetter("value")
 
 
 def _columns(summary: Summary) -> tuple[object, ...]:
+    """In the order of `_SUMMARY`."""
     return (
-        summary.last,
         summary.count,
+        summary.first,
+        summary.first_step,
+        summary.last,
         summary.last_step,
         summary.last_at,
         summary.min,
+        summary.min_step,
         summary.max,
+        summary.max_step,
     )

@@ -481,3 +481,42 @@ CREATE INDEX evaluation_points_by_series ON evaluation_points(series_id, step, i
 def series(db: Database) -> None:
     """Summaries of metric series, their points by step, and evaluations of versions."""
     _run(db, _SERIES)
+
+
+_EXTREMES = """
+ALTER TABLE {owner}_series ADD COLUMN first_value DOUBLE PRECISION NOT NULL DEFAULT 0;
+
+ALTER TABLE {owner}_series ADD COLUMN first_step INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE {owner}_series ADD COLUMN min_step INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE {owner}_series ADD COLUMN max_step INTEGER NOT NULL DEFAULT 0;
+
+UPDATE {owner}_series SET
+  first_value = (SELECT f.value FROM {owner}_points f WHERE f.id =
+    (SELECT min(p.id) FROM {owner}_points p WHERE p.series_id = {owner}_series.id)),
+  first_step = (SELECT f.step FROM {owner}_points f WHERE f.id =
+    (SELECT min(p.id) FROM {owner}_points p WHERE p.series_id = {owner}_series.id)),
+  min_step = (SELECT f.step FROM {owner}_points f WHERE f.id =
+    (SELECT min(p.id) FROM {owner}_points p
+     WHERE p.series_id = {owner}_series.id AND p.value = {owner}_series.min_value)),
+  max_step = (SELECT f.step FROM {owner}_points f WHERE f.id =
+    (SELECT min(p.id) FROM {owner}_points p
+     WHERE p.series_id = {owner}_series.id AND p.value = {owner}_series.max_value))
+  WHERE EXISTS (SELECT 1 FROM {owner}_points p WHERE p.series_id = {owner}_series.id);
+"""
+
+_DEFINITIONS = """
+CREATE TABLE metric_definitions (
+  model_id INTEGER NOT NULL REFERENCES models(id),
+  key TEXT NOT NULL,
+  direction INTEGER NOT NULL,
+  PRIMARY KEY (model_id, key)
+) WITHOUT ROWID;
+"""
+
+
+@MIGRATIONS()
+def best_values(db: Database) -> None:
+    """Where series began and had their extremes, and which values of a metric are the better ones."""
+    _run(db, _EXTREMES.format(owner="metric"), _EXTREMES.format(owner="evaluation"), _DEFINITIONS)

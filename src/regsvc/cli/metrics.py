@@ -1,4 +1,4 @@
-"""`regsvc metrics`, `evaluate` and `plot`: metrics over time."""
+"""`regsvc metrics`, `define-metric`, `evaluate` and `plot`: metrics over time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from regsvc.cli.output import connect_from_context, console, emit_json, human_ti
 from regsvc.cli.output import table as new_table
 from regsvc.cli.pairs import metric_option
 from regsvc.client.plotting import FORMATS, plot_metric
+from regsvc.content.comparison import Direction
 
 
 @click.command()
@@ -40,20 +41,62 @@ def metrics(
         return
     found = client.metrics(ref)
     if as_json:
-        emit_json([{**vars(each), "last_time": json_time(each.last_time)} for each in found])
+        emit_json(
+            [
+                {**vars(each), "direction": each.direction.name, "last_time": json_time(each.last_time)}
+                for each in found
+            ]
+        )
         return
-    table = new_table("METRIC", "SOURCE", "POINTS", "LAST", "STEP", "MIN", "MAX", "TIME")
+    table = new_table(
+        "METRIC", "SOURCE", "POINTS", "LAST", "STEP", "BEST", "STEP", "BETTER", "MIN", "MAX", "TIME"
+    )
     for series in found:
-        values = [f"{value:.6g}" for value in (series.min, series.max)]
         table.add_row(
             escape(series.key),
             escape(series.source or "-"),
             str(series.count),
             f"{series.last:.6g}",
             str(series.last_step),
-            *values,
+            "-" if series.best is None else f"{series.best:.6g}",
+            "-" if series.best_step is None else str(series.best_step),
+            _better(series.direction),
+            f"{series.min:.6g}",
+            f"{series.max:.6g}",
             human_time(series.last_time),
         )
+    console().print(table)
+
+
+def _better(direction: Direction) -> str:
+    return "-" if direction is Direction.UNKNOWN else direction.name.lower()
+
+
+@click.command()
+@click.argument("model")
+@click.argument("key", required=False)
+@click.argument("better", required=False, type=click.Choice([each.name.lower() for each in Direction]))
+@json_option
+@click.pass_context
+def define_metric(ctx: click.Context, model: str, key: str | None, better: str | None, as_json: bool) -> None:
+    """Say which values of a model's metric are better, whatever its name suggests; with MODEL alone list what was said.
+
+    `unknown` takes it back: regsvc define-metric team/fraud cost_saved higher
+    """
+    client = connect_from_context(ctx, refs.parse_reference(model).server)
+    if key is not None:
+        if better is None:
+            raise click.UsageError("say whether higher or lower values are better")
+        client.define_metric(model, key, better)
+        console().print(f"{escape(key)} of {escape(model)}: {better}")
+        return
+    found = client.metric_definitions(model)
+    if as_json:
+        emit_json({key: direction.name for key, direction in found.items()})
+        return
+    table = new_table("METRIC", "BETTER")
+    for each, direction in found.items():
+        table.add_row(escape(each), _better(direction))
     console().print(table)
 
 
@@ -62,16 +105,31 @@ def metrics(
 @click.argument("source")
 @metric_option
 @click.option("--step", type=int, default=0, show_default=True, help="Such as a day or a batch.")
+@click.option(
+    "--file",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="CSV with the columns key, value and perhaps step and time, or JSON objects with these, one a line.",
+)
 @click.pass_context
-def evaluate(ctx: click.Context, ref: str, source: str, metrics: dict[str, float], step: int) -> None:
+def evaluate(
+    ctx: click.Context, ref: str, source: str, metrics: dict[str, float], step: int, file: str | None
+) -> None:
     """Add metrics to a version that was published already, under SOURCE, the name of who measured.
 
     What was sealed with the version does not change: regsvc evaluate team/fraud@prod nightly --metric f1=0.81
     """
-    if not metrics:
-        raise click.UsageError("give at least one --metric K=V")
-    connect_from_context(ctx, refs.parse_reference(ref).server).evaluate(ref, source, metrics, step=step)
-    console().print(f"{len(metrics)} metrics of {escape(source)} added to {escape(ref)}")
+    if bool(metrics) == (file is not None):
+        raise click.UsageError("give at least one --metric K=V, or a --file")
+    if file is not None and step:
+        raise click.UsageError("a --file has the steps of its points")
+    client = connect_from_context(ctx, refs.parse_reference(ref).server)
+    count = len(metrics)
+    if file is not None:
+        count = client.evaluate_file(ref, source, file)
+    else:
+        client.evaluate(ref, source, metrics, step=step)
+    console().print(f"{count} points of {escape(source)} added to {escape(ref)}")
 
 
 @click.command()

@@ -19,6 +19,7 @@ _COMMANDS = {
     "lineage": ("regsvc.cli.lineage:lineage", "Show what a version was made from, and into."),
     "dataset": ("regsvc.cli.datasets:dataset", "Profile, list, show and compare datasets."),
     "metrics": ("regsvc.cli.metrics:metrics", "List metric series, or print one."),
+    "define-metric": ("regsvc.cli.metrics:define_metric", "Say which values of a metric are better."),
     "evaluate": ("regsvc.cli.metrics:evaluate", "Add metrics to a published version."),
     "plot": ("regsvc.cli.metrics:plot", "Draw a metric of versions or builds."),
     "search": ("regsvc.cli.search:search", "Find versions, builds and models by an expression."),

@@ -14,6 +14,7 @@ from regsvc.client import (
     builds,
     catalog,
     comparing,
+    evaluation,
     events,
     lineage,
     logs,
@@ -32,12 +33,13 @@ from regsvc.client.capture import Capture, captured_for
 from regsvc.client.connection import Connection
 from regsvc.client.datasets import Dataset, DatasetComparison, DatasetUser
 from regsvc.client.lineage import LineageGraph
+from regsvc.client.params import check_metric, check_params, check_tags
 from regsvc.client.progress import Report
 from regsvc.client.remote_file import RemoteFile
 from regsvc.client.selection import Selection
 from regsvc.client.series import MetricSummary, MetricValue
 from regsvc.client.session import BuildSession
-from regsvc.content.comparison import Comparison
+from regsvc.content.comparison import Comparison, Direction
 from regsvc.content.record import Record, merged
 from regsvc.errors import NameInvalid
 
@@ -111,8 +113,11 @@ class Client:
         `InvalidArgument` (no files, bad metadata), `MetricNotFinite`, `FailedPrecondition` (a file changed
         meanwhile), `NotFound` and `BuildEnded` (the build), `OSError` (a file cannot be read).
         """
-        metadata = records.metadata_message(
-            params=params, metrics=metrics, tags=tags, description=description
+        metadata = records.metadata_message(  # checked now, not when all bytes have been sent
+            params=check_params(params or {}),
+            metrics={key: check_metric(key, value) for key, value in (metrics or {}).items()},
+            tags=check_tags(tags or {}),
+            description=description,
         )
         connection, name = self._model(model)
         named = provenance.assembled(
@@ -275,18 +280,43 @@ class Client:
         self,
         ref: str,
         source: str,
-        metrics: Mapping[str, float],
+        metrics: Mapping[str, float | Mapping[int, float]],
         *,
         step: int = 0,
         time: datetime | None = None,
     ) -> None:
         """Add metrics that were measured after publication, under the name of who measured.
 
-        What was sealed with the version does not change. Raises `NotFound`, `MetricNotFinite`, `InvalidArgument`.
+        Each is a value, measured at `step`, or values by step. A thousand points go in one call, all of them or
+        none. What was sealed with the version does not change. Raises `NotFound`, `MetricNotFinite`,
+        `InvalidArgument`, `ResourceExhausted` (more than 2,000 series).
         """
         reference = refs.parse_reference(ref)
-        connection = self._connection(reference.server)
-        series.add_evaluation(connection, reference.version, source, metrics, step, time)
+        points = evaluation.points_of(metrics, step, time)
+        evaluation.add(self._connection(reference.server), reference.version, source, points)
+
+    def evaluate_file(self, ref: str, source: str, file: str | os.PathLike[str]) -> int:
+        """Add the metrics in a file, all of which is read first; gives the number of points.
+
+        The file is CSV whose first line names its columns, or has a JSON object a line: `key` and `value`, perhaps
+        `step` and `time` (ISO 8601). Raises as `evaluate`, naming the line that is wrong, and `OSError`.
+        """
+        reference = refs.parse_reference(ref)
+        points = evaluation.read_points(file)
+        evaluation.add(self._connection(reference.server), reference.version, source, points)
+        return len(points)
+
+    def define_metric(self, model: str, key: str, direction: str | Direction) -> None:
+        """Say whether `higher` or `lower` values of a model's metric are better; `unknown` takes that back.
+
+        It is believed over what the name suggests, also for points that are there already. Raises
+        `InvalidArgument`, `ResourceExhausted` (more than 2,000 in a model).
+        """
+        series.define_metric(*self._model(model), key, direction)
+
+    def metric_definitions(self, model: str) -> dict[str, Direction]:
+        """What was defined for a model's metrics, by key. Raises `NotFound`."""
+        return series.metric_definitions(*self._model(model))
 
     def lineage(self, ref: str, *, direction: str = "both", depth: int = 0) -> LineageGraph:
         """What a version or build was made from (`up`), and what was made from it (`down`).

@@ -17,7 +17,14 @@ from selectors import EVENT_READ, BaseSelector
 from typing import Any
 
 from regsvc import errors
-from regsvc.client.params import check_key, check_metric, check_params, check_tags
+from regsvc.client.params import (
+    check_direction,
+    check_key,
+    check_metric,
+    check_params,
+    check_step,
+    check_tags,
+)
 from regsvc.client.recorder import STEP_ENDS, Point
 from regsvc.client.session import MAX_STEP_BYTES, BuildSession
 from regsvc.content.record import from_document
@@ -176,7 +183,7 @@ class ControlSocket:
             case "points":
                 recorder.points(
                     [
-                        Point(key, check_metric(key, value), int(step), int(time_ns))
+                        Point(key, check_metric(key, value), check_step(step), int(time_ns))
                         for key, value, step, time_ns in request["points"]
                     ]
                 )
@@ -185,6 +192,9 @@ class ControlSocket:
                 recorder.record(from_document(request["record"]))
             case "params":
                 recorder.params(check_params(request["params"]), check_tags(request["tags"]))
+            case "define":
+                direction = check_direction(request["direction"])
+                recorder.define(check_key("metric", request["key"]), direction)
             case "start":
                 name = check_key("step", request["step"], MAX_STEP_BYTES)
                 self._settle()

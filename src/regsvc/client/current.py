@@ -9,6 +9,7 @@ Protocol: one JSON object a line in each direction. Every request but `points` i
     {"do": "start", "step": NAME}                       -> {"number": N}
     {"do": "finish", "number": N, "state": S, "reason": R} -> {}
     {"do": "params", "params": {...}, "tags": {...}}    -> {}
+    {"do": "define", "key": KEY, "direction": DIRECTION} -> {}
     {"do": "points", "points": [[KEY, VALUE, STEP, TIME_NS], ...]}
     {"do": "record", "record": {...}}                   -> {}
     {"do": "flush", "patience": SECONDS}                -> {} when everything is durable
@@ -35,6 +36,7 @@ from regsvc.client.recorder import Point, Recorder, Recording
 from regsvc.client.records import Param, PushResult
 from regsvc.client.resume import DEFAULT_PATIENCE
 from regsvc.client.session import RunningBuild
+from regsvc.content.comparison import Direction
 from regsvc.content.record import EMPTY, Record, document
 
 BUILD_VARIABLE = "REGSVC_BUILD"
@@ -127,6 +129,10 @@ class ControlLink:
     def record(self, record: Record) -> None:
         """Merge into the record of how the build was made."""
         self._ask({"do": "record", "record": document(record)})
+
+    def define(self, key: str, direction: Direction) -> None:
+        """Say which values of a metric of the model are the better ones."""
+        self._ask({"do": "define", "key": key, "direction": direction.name})
 
     def start_step(self, name: str) -> int:
         """Begin a step; what this process has printed is attributed to the one before when this returns."""

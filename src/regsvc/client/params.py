@@ -10,10 +10,12 @@ import math
 from collections.abc import Mapping
 
 from regsvc.client.records import Param, finite, param_message, params_from
+from regsvc.content.comparison import Direction
 from regsvc.errors import InvalidArgument
 
 MAX_KEY_BYTES = 250
 MAX_STRING_BYTES = 16 << 10
+MAX_STEP = (1 << 63) - 1
 
 
 def check_params(params: Mapping[str, object]) -> dict[str, Param]:
@@ -35,6 +37,29 @@ def check_tags(tags: Mapping[str, object]) -> dict[str, str]:
 def check_metric(key: str, value: object) -> float:
     """A metric's value as a float. Raises `MetricNotFinite`, `InvalidArgument`."""
     return finite(check_key("metric", key), value)
+
+
+def check_step(step: object) -> int:
+    """A step as an integer of 64 bits. Raises `InvalidArgument`."""
+    try:
+        number: int = int(step)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError):
+        number = MAX_STEP + 1
+    if not -MAX_STEP - 1 <= number <= MAX_STEP:
+        shown = repr(step)[:80]
+        raise InvalidArgument(f"step {shown} is no integer of 64 bits", step=shown)
+    return number
+
+
+def check_direction(direction: str | Direction) -> Direction:
+    """`higher`, `lower` or `unknown`. Raises `InvalidArgument`."""
+    if isinstance(direction, Direction):
+        return direction
+    try:
+        return Direction[direction.upper()]
+    except (AttributeError, KeyError):
+        shown = repr(direction)[:80]
+        raise InvalidArgument(f"{shown} is no direction: higher, lower or unknown", direction=shown) from None
 
 
 def check_key(what: str, key: str, limit: int = MAX_KEY_BYTES) -> str:

@@ -1,4 +1,4 @@
-"""Sends what a build records besides its log: params, tags, metric points, steps, and how it was made.
+"""Sends what a build records besides its log: params, tags, metrics, steps, and how it was made.
 
 One thread sends them in the order they were given, and tries for as long as the server is away, so training
 neither waits nor fails when the registry is restarted.
@@ -20,8 +20,9 @@ from regsvc.client.connection import Connection
 from regsvc.client.records import Param, param_message
 from regsvc.client.resume import DEFAULT_PATIENCE, FIRST_WAIT
 from regsvc.client.streams import closed_connection
+from regsvc.content.comparison import Direction
 from regsvc.content.record import Record
-from regsvc.v1 import build_pb2, record_pb2
+from regsvc.v1 import build_pb2, metric_pb2, record_pb2
 from regsvc.wire.record import record_to
 
 QUEUE_LIMIT = 200_000
@@ -60,6 +61,9 @@ class Recording(Protocol):
     def record(self, record: Record) -> None:
         """Merge into the record of how the build was made."""
 
+    def define(self, key: str, direction: Direction) -> None:
+        """Say which values of a metric of the model are the better ones."""
+
     def start_step(self, name: str) -> int:
         """Begin a step. The number returned names it in `finish_step`."""
 
@@ -83,6 +87,13 @@ class _Points:
 
 
 @dataclass
+class _Definition:
+    key: str
+    direction: Direction
+    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+@dataclass
 class _StepStart:
     step: int
     name: str
@@ -101,7 +112,7 @@ class _Made:
     record: Record
 
 
-_Entry = _Params | _Points | _StepStart | _StepFinish | _Made
+_Entry = _Params | _Points | _StepStart | _StepFinish | _Made | _Definition
 
 
 class Recorder:
@@ -169,6 +180,12 @@ class Recorder:
         with self._changed:
             self._admit()
             self._put(_Made(record))
+
+    def define(self, key: str, direction: Direction) -> None:
+        """Say which values of a metric of the model are the better ones."""
+        with self._changed:
+            self._admit()
+            self._put(_Definition(key, direction))
 
     def start_step(self, name: str) -> int:
         """Begin a step; the number returned is this recorder's own, for `finish_step`."""
@@ -297,6 +314,12 @@ class Recorder:
                     point = request.points.add(key=key, value=value, step=step)
                     point.time.seconds, point.time.nanos = divmod(time_ns, 1_000_000_000)
                 self._call(builds.LogMetrics, request)
+            case _Definition(key, direction, request_id):
+                model = self._build.partition("/builds/")[0]
+                request = metric_pb2.DefineMetricRequest(parent=model, request_id=request_id)
+                request.definition.key = key
+                request.definition.direction = direction.value
+                self._call(self._connection.metrics.DefineMetric, request)
             case _StepStart(step, name, request_id):
                 request = build_pb2.StartStepRequest(build=self._build, step=name, request_id=request_id)
                 self._numbers[step] = self._call(builds.StartStep, request).step.number

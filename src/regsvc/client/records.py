@@ -172,7 +172,7 @@ def finite(key: str, value: Any) -> float:
     """The metric as a float. Raises `MetricNotFinite` or `InvalidArgument`, naming the key."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidArgument(f"metric {key!r} is not a number", key=key) from None
     if not math.isfinite(number):
         raise MetricNotFinite(f"metric {key!r} is {number}; it must be finite", key=key)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from regsvc import refs
 from regsvc.client.connection import Connection, translate
-from regsvc.client.params import check_metric
+from regsvc.client.params import check_direction, check_key
 from regsvc.client.records import time_from
 from regsvc.client.resume import resumed
+from regsvc.content.comparison import Direction
 from regsvc.errors import RegsvcError
 from regsvc.v1 import metric_pb2
+from regsvc.wire.comparison import direction_from
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MetricSummary:
     """A series of a metric without its points."""
 
@@ -25,12 +26,23 @@ class MetricSummary:
     """Who measured; empty for the build's own."""
     key: str
     count: int
+    first: float
+    """The value that came first."""
+    first_step: int
     last: float
     """The value that came last."""
     last_step: int
     last_time: datetime
     min: float
+    min_step: int
+    """Of several that are the smallest the one that came first; likewise below."""
     max: float
+    max_step: int
+    direction: Direction
+    """As defined for the model, else guessed from the name."""
+    best: float | None
+    """`max` or `min`, by the direction; None when that is not known."""
+    best_step: int | None
 
 
 @dataclass(frozen=True)
@@ -45,19 +57,8 @@ class MetricValue:
 def list_series(connection: Connection, owner: refs.VersionRef | refs.BuildName) -> list[MetricSummary]:
     """By source and key. Raises `NotFound`."""
     request = metric_pb2.ListSeriesRequest(parent=owner.wire)
-    return [
-        MetricSummary(
-            each.source,
-            each.key,
-            each.count,
-            each.last,
-            each.last_step,
-            time_from(each.last_time),
-            each.min,
-            each.max,
-        )
-        for each in connection.call(connection.metrics.ListSeries, request).series
-    ]
+    found = connection.call(connection.metrics.ListSeries, request).series
+    return [_summary_from(each) for each in found]
 
 
 def read_series(
@@ -77,21 +78,21 @@ def read_series(
     return reading.found
 
 
-def add_evaluation(
-    connection: Connection,
-    ref: refs.VersionRef,
-    source: str,
-    metrics: Mapping[str, float],
-    step: int,
-    time: datetime | None,
+def define_metric(
+    connection: Connection, model: refs.ModelName, key: str, direction: str | Direction
 ) -> None:
-    """Raises as `Client.evaluate` says."""
-    request = metric_pb2.AddEvaluationRequest(version=ref.wire, source=source, request_id=uuid.uuid4().hex)
-    for key, value in metrics.items():
-        point = request.points.add(key=key, value=check_metric(key, value), step=step)
-        if time is not None:
-            point.time.FromDatetime(time)
-    connection.call(connection.metrics.AddEvaluation, request)
+    """Raises as `Client.define_metric` says."""
+    request = metric_pb2.DefineMetricRequest(parent=model.wire, request_id=uuid.uuid4().hex)
+    request.definition.key = check_key("metric", key)
+    request.definition.direction = check_direction(direction).value  # type: ignore[assignment]
+    connection.call(connection.metrics.DefineMetric, request)
+
+
+def metric_definitions(connection: Connection, model: refs.ModelName) -> dict[str, Direction]:
+    """By key. Raises `NotFound`."""
+    request = metric_pb2.ListMetricDefinitionsRequest(parent=model.wire)
+    found = connection.call(connection.metrics.ListMetricDefinitions, request).definitions
+    return {each.key: direction_from(each.direction) for each in found}
 
 
 class _Reading:
@@ -117,3 +118,24 @@ class _Reading:
 
     def progress(self) -> int:
         return len(self.found)
+
+
+def _summary_from(message: Any) -> MetricSummary:
+    known = message.HasField("best")
+    return MetricSummary(
+        source=message.source,
+        key=message.key,
+        count=message.count,
+        first=message.first,
+        first_step=message.first_step,
+        last=message.last,
+        last_step=message.last_step,
+        last_time=time_from(message.last_time),
+        min=message.min,
+        min_step=message.min_step,
+        max=message.max,
+        max_step=message.max_step,
+        direction=direction_from(message.direction),
+        best=message.best if known else None,
+        best_step=message.best_step if known else None,
+    )

@@ -14,11 +14,19 @@ from typing import Any, ClassVar
 from regsvc import errors
 from regsvc.client.build_records import Build, build_from_wire
 from regsvc.client.connection import Connection
-from regsvc.client.params import check_key, check_metric, check_params, check_tags
+from regsvc.client.params import (
+    check_direction,
+    check_key,
+    check_metric,
+    check_params,
+    check_step,
+    check_tags,
+)
 from regsvc.client.publisher import LogPublisher
 from regsvc.client.recorder import Point, Recorder, Recording, cut_reason
 from regsvc.client.records import PushResult
 from regsvc.client.resume import DEFAULT_PATIENCE
+from regsvc.content.comparison import Direction
 from regsvc.content.record import Record
 from regsvc.refs import BuildName
 from regsvc.v1 import build_pb2
@@ -71,13 +79,14 @@ class RunningBuild(ABC):
         self._recording.params({}, checked)
 
     def log_metric(self, key: str, value: float, *, step: int = 0) -> None:
-        """Append a point to the series `key`. Raises `MetricNotFinite` for NaN and infinities."""
+        """Append a point to the series `key`. Raises `MetricNotFinite`, `InvalidArgument`."""
         self.log_metrics({key: value}, step=step)
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
-        """Append a point to each series. Raises `MetricNotFinite`, and then appends none."""
+        """Append a point to each series. Raises `MetricNotFinite`, `InvalidArgument`, and then appends none."""
         now = time.time_ns()
-        points = [Point(key, check_metric(key, value), int(step), now) for key, value in metrics.items()]
+        at = check_step(step)
+        points = [Point(key, check_metric(key, value), at, now) for key, value in metrics.items()]
         self.check()
         self._recording.points(points)
 
@@ -88,6 +97,15 @@ class RunningBuild(ABC):
         """
         self.check()
         self._recording.record(record)
+
+    def define_metric(self, key: str, direction: str | Direction) -> None:
+        """Say whether `higher` or `lower` values of a metric of the model are better. Raises `InvalidArgument`.
+
+        It holds for all of the model's versions and builds; `unknown` leaves it to the name again.
+        """
+        checked, better = check_key("metric", key), check_direction(direction)
+        self.check()
+        self._recording.define(checked, better)
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator
 
 from regsvc import refs
 from regsvc.catalog.database import now_us
-from regsvc.catalog.metrics import MetricPoint, Summary
+from regsvc.catalog.metrics import MetricPoint
+from regsvc.content.comparison import Direction
+from regsvc.errors import InvalidArgument
 from regsvc.server import convert
 from regsvc.server.context import Context
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
+from regsvc.service.series import SeriesView
 from regsvc.v1 import metric_pb2 as pb
 from regsvc.v1 import metric_pb2_grpc
 from regsvc.wire.values import microseconds, timestamp
@@ -21,6 +24,7 @@ class MetricServicer(metric_pb2_grpc.MetricServiceServicer):
 
     def __init__(self, app: RegistryApp, control: Workers, bulk: Workers):
         self._series = app.series
+        self._directions = app.directions
         self._limits = app.limits
         self._run = control.run
         self._bulk = bulk
@@ -64,15 +68,56 @@ class MetricServicer(metric_pb2_grpc.MetricServiceServicer):
         await self._run(self._series.evaluate, ref, request.source, points, call)
         return pb.AddEvaluationResponse()
 
+    async def DefineMetric(
+        self, request: pb.DefineMetricRequest, context: Context
+    ) -> pb.DefineMetricResponse:
+        asked = request.definition
+        await self._run(
+            self._directions.define,
+            refs.model_from_wire(request.parent),
+            asked.key,
+            _direction_from(asked.direction),
+            convert.request_of(request, "DefineMetric"),
+        )
+        return pb.DefineMetricResponse()
 
-def _summary_to(summary: Summary) -> pb.SeriesSummary:
-    return pb.SeriesSummary(
+    async def ListMetricDefinitions(
+        self, request: pb.ListMetricDefinitionsRequest, context: Context
+    ) -> pb.ListMetricDefinitionsResponse:
+        found = await self._run(self._directions.list, refs.model_from_wire(request.parent))
+        return pb.ListMetricDefinitionsResponse(
+            definitions=[
+                pb.MetricDefinition(key=key, direction=direction.value)  # type: ignore[arg-type]
+                for key, direction in found.items()
+            ]
+        )
+
+
+def _direction_from(number: int) -> Direction:
+    """Raises `InvalidArgument`."""
+    try:
+        return Direction(number)
+    except ValueError:
+        raise InvalidArgument(f"no direction has the number {number}", direction=number) from None
+
+
+def _summary_to(view: SeriesView) -> pb.SeriesSummary:
+    summary = view.summary
+    message = pb.SeriesSummary(
         source=summary.source,
         key=summary.key,
         count=summary.count,
+        first=summary.first,
+        first_step=summary.first_step,
         last=summary.last,
         last_step=summary.last_step,
         last_time=timestamp(summary.last_at),
         min=summary.min,
+        min_step=summary.min_step,
         max=summary.max,
+        max_step=summary.max_step,
+        direction=view.direction.value,  # type: ignore[arg-type]
     )
+    if view.best is not None:
+        message.best, message.best_step = view.best
+    return message

@@ -8,6 +8,7 @@ from regsvc.catalog.database import Catalog, page_secret, store_id
 from regsvc.service.builds import Builds
 from regsvc.service.comparing import Comparer
 from regsvc.service.datasets import Datasets
+from regsvc.service.directions import Directions
 from regsvc.service.events import Events
 from regsvc.service.housekeeping import Housekeeping
 from regsvc.service.limits import Limits
@@ -61,6 +62,7 @@ class RegistryApp:
         self.searcher = Searcher(self.catalog, pager, self.limits)
         self.lineage = Lineage(self.catalog)
         self.series = Series(self.catalog, self.limits)
+        self.directions = Directions(self.catalog, self.limits)
         self.datasets = Datasets(self.catalog, pager)
         self.comparer = Comparer(self.catalog, self.files, self.series)
         self.events = Events(self.catalog)

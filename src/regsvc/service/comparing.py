@@ -25,7 +25,6 @@ from regsvc.content.comparison import (
     StepRow,
     Subject,
     TensorRow,
-    direction_of,
 )
 from regsvc.errors import InvalidArgument, SameTwice
 from regsvc.service.budget import Budget, size_of
@@ -33,6 +32,7 @@ from regsvc.service.comparing_curves import Curves
 from regsvc.service.comparing_data import DatasetRows
 from regsvc.service.comparing_facts import facts, packages
 from regsvc.service.comparing_sides import Name, Side, read_side
+from regsvc.service.directions import directions
 from regsvc.service.reading import VersionReader
 from regsvc.service.series import Series
 from regsvc.service.tensordiff import TensorDiff, none_changed
@@ -68,6 +68,7 @@ class Comparer:
             raise InvalidArgument("series_points is 0, or 2 and more", series_points=series_points)
         sides = self._catalog.read(lambda db: [read_side(db, name) for name in names])
         _check_distinct(sides)
+        better = self._catalog.read(lambda db: directions(db, names[0].model, _metric_keys(sides)))
         subjects, files, notes = self._catalog.read(lambda db: _files(db, sides))
         tensors = none_changed(len(sides))
         if not skip_tensors:
@@ -87,7 +88,7 @@ class Comparer:
         budget = Budget(MOST_BYTES)
         found = Comparison(
             subjects=counted,
-            metrics=budget.take("metrics", wanted(_metrics(sides)), _weigh_metric),
+            metrics=budget.take("metrics", wanted(_metrics(sides, better)), _weigh_metric),
             params=budget.take("params", wanted(_params(sides)), _weigh_param),
             facts=budget.take("facts", wanted(facts(sides)), _weigh_fact),
             packages=budget.take("packages", wanted(packages(sides)), _weigh_fact),
@@ -119,11 +120,14 @@ def _params(sides: Sequence[Side]) -> Iterator[ParamRow]:
         yield ParamRow(key, values, len({(type(value), value) for value in values}) > 1)
 
 
-def _metrics(sides: Sequence[Side]) -> Iterator[MetricRow]:
-    tables = [side.metadata.metrics for side in sides]
-    for key in sorted(set().union(*tables)):
-        values = [table.get(key) for table in tables]
-        direction = direction_of(key)
+def _metric_keys(sides: Sequence[Side]) -> list[str]:
+    return sorted(set().union(*(side.metadata.metrics for side in sides)))
+
+
+def _metrics(sides: Sequence[Side], better: Mapping[str, Direction]) -> Iterator[MetricRow]:
+    """By key, as `better` has them."""
+    for key, direction in better.items():
+        values = [side.metadata.metrics.get(key) for side in sides]
         differs = len(set(values)) > 1
         yield MetricRow(key, direction, values, _best(values, direction), differs)
 

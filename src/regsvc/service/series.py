@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from regsvc.catalog import builds, events, metrics, models, requests, versions
 from regsvc.catalog.database import Catalog, Reader, Transaction
 from regsvc.catalog.metrics import MetricPoint, SeriesId, Summary
 from regsvc.catalog.requests import Request
+from regsvc.content.comparison import Direction
 from regsvc.errors import InvalidArgument, NotFound, ResourceExhausted
 from regsvc.refs import BuildName, VersionRef
 from regsvc.service.checks import check_finite, check_key, check_step_name, check_time
+from regsvc.service.directions import directions
 from regsvc.service.limits import Limits
 
 Source = VersionRef | BuildName
@@ -28,14 +31,33 @@ MAX_CHOICE = 4_000_000
 _PAGE = 10_000
 
 
+@dataclass(frozen=True)
+class SeriesView:
+    """A series, and which of its values are the better ones."""
+
+    summary: Summary
+    direction: Direction
+
+    @property
+    def best(self) -> tuple[float, int] | None:
+        """The best value and its step, or None when nobody knows which that is."""
+        match self.direction:
+            case Direction.HIGHER:
+                return self.summary.max, self.summary.max_step
+            case Direction.LOWER:
+                return self.summary.min, self.summary.min_step
+            case _:
+                return None
+
+
 class Series:
-    """What `MetricService` does."""
+    """What `MetricService` does with points."""
 
     def __init__(self, catalog: Catalog, limits: Limits):
         self._catalog = catalog
         self._limits = limits
 
-    def list(self, owner: Source) -> Sequence[Summary]:
+    def list(self, owner: Source) -> Sequence[SeriesView]:
         """By source and key; a version's own are its build's. Raises `NotFound`."""
         return self._catalog.read(lambda db: _list(db, owner))
 
@@ -125,7 +147,13 @@ def _positions(steps: np.ndarray) -> np.ndarray:
     return np.arange(len(steps), dtype=np.float64)
 
 
-def _list(db: Reader, owner: Source) -> Sequence[Summary]:
+def _list(db: Reader, owner: Source) -> Sequence[SeriesView]:
+    found = _summaries(db, owner)
+    better = directions(db, owner.model, (each.key for each in found))
+    return [SeriesView(each, better[each.key]) for each in found]
+
+
+def _summaries(db: Reader, owner: Source) -> Sequence[Summary]:
     if isinstance(owner, BuildName):
         return metrics.of_build(db, builds.find(db, owner).id)
     version = versions.find(db, owner)

@@ -104,7 +104,7 @@ def comparison_from(message: pb.CompareResponse) -> Comparison:
         metrics=[
             MetricRow(
                 row.key,
-                Direction(row.direction) if row.direction in (1, 2) else Direction.UNKNOWN,
+                direction_from(row.direction),
                 [cell.value if cell.HasField("value") else None for cell in row.values],
                 [cell.best for cell in row.values],
                 row.differs,
@@ -141,6 +141,11 @@ def comparison_from(message: pb.CompareResponse) -> Comparison:
         ],
         notes=list(message.notes),
     )
+
+
+def direction_from(number: int) -> Direction:
+    """From the wire; one that only newer releases know is unknown."""
+    return Direction(number) if number in (1, 2) else Direction.UNKNOWN
 
 
 def _subject_to(subject: Subject) -> pb.ComparedSubject:
