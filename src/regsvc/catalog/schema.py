@@ -490,7 +490,7 @@ CREATE INDEX version_records_by_framework ON version_records(framework, version_
 CREATE INDEX builds_by_number ON builds(number);
 CREATE INDEX builds_by_created ON builds(created_at);
 CREATE INDEX builds_by_ended ON builds(ended_at) WHERE ended_at IS NOT NULL;
-CREATE INDEX models_by_name ON models(name, namespace_id);
+CREATE UNIQUE INDEX models_by_name ON models(name, namespace_id);
 CREATE INDEX models_by_updated ON models(updated_at);
 CREATE INDEX aliases_by_name ON aliases(name, version_id);
 CREATE INDEX evaluation_series_by_value ON evaluation_series(key, last_value, source, version_id);

@@ -225,8 +225,6 @@ def _folded(call: Call) -> Node:
             return Const(
                 call.position, _reckoned(moment, left.microseconds - right.microseconds, call.position)
             )
-        case "-_", [Span() as span]:
-            return Const(call.position, Span(-span.microseconds))
     return call
 
 

@@ -135,6 +135,8 @@ def compiled(kind: Kind, text: str, limits: Limits) -> Node:
         expression = _environment(kind.name).compile(text)
     except RuntimeError as error:
         found = _ERROR.search(str(error))
+        if found is None and "recursion" in str(error):
+            raise _invalid(text, "more than 32 operators or parentheses within each other", 0) from None
         if found is None:
             raise FilterInvalid("the filter cannot be read", line=1, column=1) from None
         line, column, message = found.groups()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from regsvc.catalog.filters.compile import Compiler, compare_column, words
 from regsvc.catalog.filters.kinds import Column, Kind, Table, Type
 from regsvc.catalog.filters.names import Entry, Names
-from regsvc.catalog.filters.sql import MIRRORED, Sql, joined, prefix_range
+from regsvc.catalog.filters.sql import MIRRORED, Sql, following, joined, prefix_range
 from regsvc.content.expression import Call, Const, ListOf, Node, Quantified, Select
 
 _ORDERED = ("_<_", "_<=_", "_>_", "_>=_")
@@ -46,9 +46,12 @@ class Drivers:
                 yield from self._held(container, value)
             case Call(function="startsWith", args=(text, Const(value=str(prefix)))) if prefix:
                 entry = self._names.entry(text)
+                column = self._names.column(text, {})
                 if entry is not None:
-                    column = self._names.text_of(entry, node.position)
-                    yield self._entries(entry, prefix_range(column, prefix))
+                    sql = self._names.text_of(entry, node.position)
+                    yield self._entries(entry, prefix_range(sql, prefix))
+                elif column is not None and column.ranged:
+                    yield Sql(column.ids.format("BETWEEN ? AND ?"), (prefix, following(prefix)))
             case Call(function="text"):
                 table = self._kind.text
                 yield Sql(f"SELECT rowid FROM {table} WHERE {table} MATCH ?", (words(node),))  # noqa: S608
@@ -98,7 +101,11 @@ class Drivers:
             case Call(function="_&&_", args=args):
                 return any(self._found_by_index(each, table, variable) for each in args)
             case Call(function="_||_", args=args):
-                return all(self._found_by_index(each, table, variable) for each in args)
+                return all(
+                    self._found_by_index(each, table, variable)
+                    and not any(self._prefixes(each, table, variable))
+                    for each in args
+                )
             case Call(function="_==_", args=(left, right)):
                 return any(
                     isinstance(literal, Const) and self._is_indexed(field, table, variable)

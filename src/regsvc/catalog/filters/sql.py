@@ -47,12 +47,14 @@ def string_test(function: str, sql: str, part: str) -> Sql:
 
 
 def prefix_range(sql: str, prefix: str) -> Sql:
-    """What begins with a prefix, as a range that an index answers: text is ordered by its code points."""
+    """What begins with a prefix, and `following(prefix)`, as a range that an index answers."""
+    return Sql(f"{sql} BETWEEN ? AND ?", (prefix, following(prefix)))
+
+
+def following(prefix: str) -> str | bytes:
+    """The first after all texts that begin with a prefix: they are ordered by code points, and bytes are after them."""
     kept = prefix.rstrip(chr(_LAST))
-    lower = Sql(f"{sql} >= ?", (prefix,))
     if not kept:
-        return lower
-    following = ord(kept[-1]) + 1
-    if following in _SURROGATES:
-        following = _SURROGATES.stop
-    return joined(" AND ", [lower, Sql(f"{sql} < ?", (kept[:-1] + chr(following),))])
+        return b""
+    code = ord(kept[-1]) + 1
+    return kept[:-1] + chr(_SURROGATES.stop if code in _SURROGATES else code)

@@ -80,8 +80,8 @@ class Values:
                 return self._arithmetic(node, scope)
             case "-_":
                 value = self.value(node.args[0], scope)
-                if not value.type.numeric and value.type is not Type.DURATION:
-                    raise Unsupported("'-' is for numbers and durations here", node.position)
+                if not value.type.numeric:
+                    raise Unsupported("'-' is for numbers here", node.position)
                 return _checked(value.type, Sql(f"-({value.sql.text})", value.sql.parameters))
             case "double":
                 value = self.value(node.args[0], scope)
