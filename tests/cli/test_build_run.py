@@ -453,3 +453,29 @@ def test_an_unknown_build_is_one_line_and_status_1(shared_server: Server) -> Non
     done = run_cli("build", "show", "team/none/builds/1", endpoint=shared_server.endpoint, check=False)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_record_has_the_python_that_trains_and_the_lock_file_beside_it(
+    server: Server, tmp_path: Path
+) -> None:
+    """COMMAND may run in an environment of its own: the one of `build run` says nothing of it."""
+    site = tmp_path / "site"
+    (site / "only_in_training-3.1.dist-info").mkdir(parents=True)
+    (site / "only_in_training-3.1.dist-info/METADATA").write_text("Name: only-in-training\nVersion: 3.1\n")
+    (tmp_path / "uv.lock").write_text("version = 1\n")
+    program = (
+        f"import sys; sys.path.append({str(site)!r}); import regsvc; b = regsvc.current_build();"
+        "b.log_record(regsvc.Record(labels=['from-training'], card='# Card'))"
+    )
+    environment = {"REGSVC_CAPTURE": "environment"}
+    command = ("build", "run", "record/child")
+    tail = ("--publish", "uv.lock", "--", sys.executable, "-c", program)
+    server.cli(*command, *tail, cwd=tmp_path, env=environment)
+    server.cli(*command, "--no-capture", *tail, cwd=tmp_path, env=environment)
+    with regsvc.connect(server.endpoint) as client:
+        made = client.record("record/child:1").record
+        assert made.environment.packages["only-in-training"] == "3.1"
+        assert made.environment.lock_file == "uv.lock"
+        assert client.attachment("record/child:1", "uv.lock") == b"version = 1\n"
+        assert (made.labels, made.card) == (("from-training",), "# Card")
+        assert not client.record("record/child:2").record.environment.packages

@@ -20,6 +20,7 @@ from regsvc import errors
 from regsvc.client.params import check_key, check_metric, check_params, check_tags
 from regsvc.client.recorder import STEP_ENDS, Point
 from regsvc.client.session import MAX_STEP_BYTES, BuildSession
+from regsvc.content.record import from_document
 
 _READ = 1 << 16
 _READS = 16
@@ -180,6 +181,8 @@ class ControlSocket:
                     ]
                 )
                 return None
+            case "record":
+                recorder.record(from_document(request["record"]))
             case "params":
                 recorder.params(check_params(request["params"]), check_tags(request["tags"]))
             case "start":

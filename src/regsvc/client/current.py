@@ -10,6 +10,7 @@ Protocol: one JSON object a line in each direction. Every request but `points` i
     {"do": "finish", "number": N, "state": S, "reason": R} -> {}
     {"do": "params", "params": {...}, "tags": {...}}    -> {}
     {"do": "points", "points": [[KEY, VALUE, STEP, TIME_NS], ...]}
+    {"do": "record", "record": {...}}                   -> {}
     {"do": "flush", "patience": SECONDS}                -> {} when everything is durable
     any of them                                         -> {"error": REASON, "message": TEXT}
 """
@@ -17,6 +18,7 @@ Protocol: one JSON object a line in each direction. Every request but `points` i
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import json
 import os
@@ -27,11 +29,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from regsvc import errors, refs
+from regsvc.client.capture import capture_environment_only
 from regsvc.client.connection import Connection
 from regsvc.client.recorder import Point, Recorder, Recording
 from regsvc.client.records import Param, PushResult
 from regsvc.client.resume import DEFAULT_PATIENCE
 from regsvc.client.session import RunningBuild
+from regsvc.content.record import EMPTY, Record, document
 
 BUILD_VARIABLE = "REGSVC_BUILD"
 """Wire name of the build."""
@@ -79,7 +83,19 @@ def current_build() -> CurrentBuild:
 @functools.lru_cache(maxsize=1)
 def _current_build(wire: str, control: str, endpoint: str) -> CurrentBuild:
     recording = ControlLink(control) if os.path.exists(control) else _direct(endpoint, wire)
-    return CurrentBuild(refs.parse_build(wire), recording, functools.partial(_push, endpoint))
+    build = CurrentBuild(refs.parse_build(wire), recording, functools.partial(_push, endpoint))
+    _tell_environment(recording)
+    return build
+
+
+def _tell_environment(recording: Recording) -> None:
+    """Record the Python that runs here: that of `build run` may be another one. Never fails."""
+    made = capture_environment_only()
+    if made != EMPTY:
+        with contextlib.suppress(
+            errors.RegsvcError
+        ):  # the next call raises what keeps it from being recorded
+            recording.record(made)
 
 
 def _push(endpoint: str, path: str | os.PathLike[str], model: str, **options: Any) -> PushResult:
@@ -107,6 +123,10 @@ class ControlLink:
         """Append points; does not wait for an answer, and the socket keeps them when this process dies."""
         with self._lock:
             self._send({"do": "points", "points": [list(point) for point in points]})
+
+    def record(self, record: Record) -> None:
+        """Merge into the record of how the build was made."""
+        self._ask({"do": "record", "record": document(record)})
 
     def start_step(self, name: str) -> int:
         """Begin a step; what this process has printed is attributed to the one before when this returns."""

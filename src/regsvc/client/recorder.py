@@ -1,4 +1,4 @@
-"""Sends what a build records besides its log: params, tags, metric points and steps.
+"""Sends what a build records besides its log: params, tags, metric points, steps, and how it was made.
 
 One thread sends them in the order they were given, and tries for as long as the server is away, so training
 neither waits nor fails when the registry is restarted.
@@ -20,7 +20,9 @@ from regsvc.client.connection import Connection
 from regsvc.client.records import Param, param_message
 from regsvc.client.resume import DEFAULT_PATIENCE, FIRST_WAIT
 from regsvc.client.streams import closed_connection
-from regsvc.v1 import build_pb2
+from regsvc.content.record import Record
+from regsvc.v1 import build_pb2, record_pb2
+from regsvc.wire.record import record_to
 
 QUEUE_LIMIT = 200_000
 """Metric points and other records that may wait to be sent; then the caller waits."""
@@ -54,6 +56,9 @@ class Recording(Protocol):
 
     def points(self, points: Iterable[Point]) -> None:
         """Append points to metric series."""
+
+    def record(self, record: Record) -> None:
+        """Merge into the record of how the build was made."""
 
     def start_step(self, name: str) -> int:
         """Begin a step. The number returned names it in `finish_step`."""
@@ -91,7 +96,12 @@ class _StepFinish:
     reason: str
 
 
-_Record = _Params | _Points | _StepStart | _StepFinish
+@dataclass
+class _Made:
+    record: Record
+
+
+_Entry = _Params | _Points | _StepStart | _StepFinish | _Made
 
 
 class Recorder:
@@ -108,7 +118,7 @@ class Recorder:
         self._max_points: int = connection.capabilities().max_metric_points
         # Protects everything below; notified when a record comes, is done or fails, and at the end.
         self._changed = threading.Condition()
-        self._waiting: deque[_Record] = deque()
+        self._waiting: deque[_Entry] = deque()
         self._count = 0
         self._sending = False
         self._steps = 0
@@ -153,6 +163,12 @@ class Recorder:
                     self._count += 1
                 else:
                     self._put(_Points([point]))
+
+    def record(self, record: Record) -> None:
+        """Merge into the record of how the build was made."""
+        with self._changed:
+            self._admit()
+            self._put(_Made(record))
 
     def start_step(self, name: str) -> int:
         """Begin a step; the number returned is this recorder's own, for `finish_step`."""
@@ -210,7 +226,7 @@ class Recorder:
         if self._refused:
             raise self._refused.popleft()
 
-    def _put(self, record: _Record) -> None:
+    def _put(self, record: _Entry) -> None:
         self._waiting.append(record)
         self._count += 1
         self._changed.notify_all()
@@ -233,7 +249,7 @@ class Recorder:
             if closed is None:
                 raise
 
-    def _next(self) -> _Record | None:
+    def _next(self) -> _Entry | None:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stopped)
             if self._stopped:
@@ -241,7 +257,7 @@ class Recorder:
             self._sending = True
             return self._waiting.popleft()
 
-    def _deliver(self, record: _Record) -> None:
+    def _deliver(self, record: _Entry) -> None:
         """Send a record until the server has taken or refused it. Raises what ends all recording."""
         delay = FIRST_WAIT
         began = time.monotonic()
@@ -267,7 +283,7 @@ class Recorder:
                 self._changed.wait_for(lambda: self._stopped, delay * random.uniform(0.7, 1.3))
             delay = min(_LONGEST_WAIT, delay * 2)
 
-    def _send(self, record: _Record) -> None:
+    def _send(self, record: _Entry) -> None:
         builds = self._connection.builds
         request: Any
         match record:
@@ -294,6 +310,9 @@ class Recorder:
                     )
                     self._call(builds.FinishStep, request)
                     del self._numbers[step]
+            case _Made(made):
+                request = record_pb2.LogRecordRequest(build=self._build, record=record_to(made))
+                self._call(self._connection.records.LogRecord, request)
 
     def _call(self, method: Any, request: Any) -> Any:
         return self._connection.call(method, request, timeout=_ATTEMPT, patience=0)

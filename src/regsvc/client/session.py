@@ -19,6 +19,7 @@ from regsvc.client.publisher import LogPublisher
 from regsvc.client.recorder import Point, Recorder, Recording, cut_reason
 from regsvc.client.records import PushResult
 from regsvc.client.resume import DEFAULT_PATIENCE
+from regsvc.content.record import Record
 from regsvc.refs import BuildName
 from regsvc.v1 import build_pb2
 
@@ -79,6 +80,14 @@ class RunningBuild(ABC):
         points = [Point(key, check_metric(key, value), int(step), now) for key, value in metrics.items()]
         self.check()
         self._recording.points(points)
+
+    def log_record(self, record: Record) -> None:
+        """Merge into the record of how the build was made: card, labels, signature ... (docs/records.md).
+
+        A field that is set replaces what was there; labels, parents and datasets are added.
+        """
+        self.check()
+        self._recording.record(record)
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:

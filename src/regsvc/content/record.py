@@ -152,12 +152,17 @@ EMPTY = Record()
 
 
 def merged(base: Record, over: Record) -> Record:
-    """`over` where it says something, else `base`; labels, parents, gaps and datasets of both."""
+    """`over` where it says something, else `base`; labels, parents, gaps and datasets of both.
+
+    An environment is taken whole, but for the lock file, which a process within a build need not find again.
+    """
     given = {
         each.name: getattr(over, each.name)
         for each in fields(Record)
         if getattr(over, each.name) != getattr(EMPTY, each.name)
     }
+    if "environment" in given and not over.environment.lock_file:
+        given["environment"] = replace(over.environment, lock_file=base.environment.lock_file)
     for name in ("labels", "parents", "gaps", "datasets"):
         given[name] = tuple(dict.fromkeys([*getattr(base, name), *getattr(over, name)]))
     return replace(base, **given)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from regsvc import refs
-from regsvc.content.drift import ColumnDrift
 from regsvc.server import convert
 from regsvc.server.context import Context
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
 from regsvc.v1 import dataset_pb2 as pb
 from regsvc.v1 import dataset_pb2_grpc
+from regsvc.wire.drift import drift_to, retyped_to
 
 _MOST_COLUMNS = 2_000
 
@@ -43,9 +43,7 @@ class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
     ) -> pb.ListDatasetsResponse:
         namespace = refs.namespace_from_wire(request.parent)
         page = await self._run(self._datasets.list, namespace, convert.page_request(request))
-        return pb.ListDatasetsResponse(
-            datasets=map(convert.dataset_to, page.items), next_page_token=page.next_token
-        )
+        return pb.ListDatasetsResponse(datasets=map(convert.dataset_to, page.items), next_page_token=page.next_token)
 
     async def ListDatasetUses(
         self, request: pb.ListDatasetUsesRequest, context: Context
@@ -73,24 +71,6 @@ class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
             after=convert.dataset_to(view.after),
             added=drift.added,
             removed=drift.removed,
-            retyped=[
-                pb.ColumnRetyped(column=name, before=before, after=after)
-                for name, before, after in drift.retyped
-            ],
-            columns=[_drift_to(each) for each in drift.columns[:_MOST_COLUMNS]],
+            retyped=retyped_to(drift.retyped),
+            columns=map(drift_to, drift.columns[:_MOST_COLUMNS]),
         )
-
-
-def _drift_to(drift: ColumnDrift) -> pb.ColumnDrift:
-    return pb.ColumnDrift(
-        column=drift.name,
-        psi=drift.psi,
-        ks=drift.ks,
-        js=drift.js,
-        nulls_before=drift.nulls_before,
-        nulls_after=drift.nulls_after,
-        edges=drift.edges,
-        labels=drift.labels,
-        before=drift.before,
-        after=drift.after,
-    )

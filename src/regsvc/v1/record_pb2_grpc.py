@@ -118,8 +118,8 @@ class RecordServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LogRecord(self, request, context):
-        """Merges a record into that of a running build: a field that is set replaces what was there, labels and parents
-        are added. Errors: NOT_FOUND (build, or a version among the parents); INVALID_ARGUMENT;
+        """Merges a record into that of a running build: a field that is set replaces what was there, labels, parents, datasets and
+        gaps are added; an environment without a lock file keeps the one that was there. Errors: NOT_FOUND (build, or a version among the parents); INVALID_ARGUMENT;
         FAILED_PRECONDITION, reason BUILD_ENDED; RESOURCE_EXHAUSTED (larger than allowed).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -55,8 +55,8 @@ type RecordServiceClient interface {
 	// The record of a version or a build. Errors: NOT_FOUND; INVALID_ARGUMENT (name); DATA_LOSS, reason RECORD_DAMAGED
 	// (what is stored is not what was sealed).
 	GetRecord(ctx context.Context, in *GetRecordRequest, opts ...grpc.CallOption) (*GetRecordResponse, error)
-	// Merges a record into that of a running build: a field that is set replaces what was there, labels and parents
-	// are added. Errors: NOT_FOUND (build, or a version among the parents); INVALID_ARGUMENT;
+	// Merges a record into that of a running build: a field that is set replaces what was there, labels, parents, datasets and
+	// gaps are added; an environment without a lock file keeps the one that was there. Errors: NOT_FOUND (build, or a version among the parents); INVALID_ARGUMENT;
 	// FAILED_PRECONDITION, reason BUILD_ENDED; RESOURCE_EXHAUSTED (larger than allowed).
 	LogRecord(ctx context.Context, in *LogRecordRequest, opts ...grpc.CallOption) (*LogRecordResponse, error)
 	// Adds a blob to an upload or a running build; one of the same name is replaced. The first message names owner and
@@ -182,8 +182,8 @@ type RecordServiceServer interface {
 	// The record of a version or a build. Errors: NOT_FOUND; INVALID_ARGUMENT (name); DATA_LOSS, reason RECORD_DAMAGED
 	// (what is stored is not what was sealed).
 	GetRecord(context.Context, *GetRecordRequest) (*GetRecordResponse, error)
-	// Merges a record into that of a running build: a field that is set replaces what was there, labels and parents
-	// are added. Errors: NOT_FOUND (build, or a version among the parents); INVALID_ARGUMENT;
+	// Merges a record into that of a running build: a field that is set replaces what was there, labels, parents, datasets and
+	// gaps are added; an environment without a lock file keeps the one that was there. Errors: NOT_FOUND (build, or a version among the parents); INVALID_ARGUMENT;
 	// FAILED_PRECONDITION, reason BUILD_ENDED; RESOURCE_EXHAUSTED (larger than allowed).
 	LogRecord(context.Context, *LogRecordRequest) (*LogRecordResponse, error)
 	// Adds a blob to an upload or a running build; one of the same name is replaced. The first message names owner and

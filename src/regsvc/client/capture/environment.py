@@ -33,8 +33,8 @@ _MAX_VALUE = 4_096
 _SECONDS = 5.0
 
 
-def capture_environment(folder: Path, attachments: dict[str, bytes], gaps: list[str]) -> Environment:
-    """What can be read of it; the rest is said in `gaps`."""
+def capture_environment(folder: Path | None, attachments: dict[str, bytes], gaps: list[str]) -> Environment:
+    """What can be read of it; the rest is said in `gaps`. Without a folder no lock file is looked for."""
     return Environment(
         python=platform.python_version(),
         platform=platform.platform(),
@@ -44,7 +44,7 @@ def capture_environment(folder: Path, attachments: dict[str, bytes], gaps: list[
         accelerators=_accelerators(gaps),
         packages=_packages(gaps),
         variables=_variables(),
-        lock_file=_lock_file(folder, attachments, gaps),
+        lock_file="" if folder is None else _lock_file(folder, attachments, gaps),
     )
 
 

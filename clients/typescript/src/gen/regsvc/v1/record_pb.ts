@@ -972,8 +972,8 @@ export const RecordService: GenService<{
     output: typeof GetRecordResponseSchema;
   },
   /**
-   * Merges a record into that of a running build: a field that is set replaces what was there, labels and parents
-   * are added. Errors: NOT_FOUND (build, or a version among the parents); INVALID_ARGUMENT;
+   * Merges a record into that of a running build: a field that is set replaces what was there, labels, parents, datasets and
+   * gaps are added; an environment without a lock file keeps the one that was there. Errors: NOT_FOUND (build, or a version among the parents); INVALID_ARGUMENT;
    * FAILED_PRECONDITION, reason BUILD_ENDED; RESOURCE_EXHAUSTED (larger than allowed).
    *
    * @generated from rpc regsvc.v1.RecordService.LogRecord
