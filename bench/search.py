@@ -42,6 +42,8 @@ BROAD = {
     "ordered by size": ("metrics.m0 > 0.2", "size desc"),
     "created": ('created > timestamp("2026-01-02T00:00:00Z")', ""),
     "tag or metric": ('tags.stage == "train" || metrics.m3 > 0.9', ""),
+    "two that hardly meet": ("metrics.m0 > 0.5 && metrics.m19 > 0.49999", ""),
+    "two that hardly meet, by size": ("metrics.m0 > 0.5 && metrics.m19 > 0.49999", "size desc"),
 }
 
 
@@ -149,7 +151,7 @@ def _fill(catalog: Path, count: int) -> None:
                 column = "value" if table == "metrics" else "double_value"
                 database.executemany(
                     f"INSERT INTO version_{table} (version_id, key, {column}) VALUES (?, ?, ?)",  # noqa: S608
-                    ((first + n, key, rng.random()) for n in numbers for key in _keys(letter)),
+                    ((first + n, key, value) for n in numbers for key, value in _entries(rng, letter)),
                 )
             database.executemany(
                 "INSERT INTO version_tags (version_id, key, value) VALUES (?, 'stage', ?)",
@@ -168,5 +170,9 @@ def _fill(catalog: Path, count: int) -> None:
     database.close()
 
 
-def _keys(letter: str) -> Iterator[str]:
-    return iter(sorted(f"{letter}{place}" for place in range(ENTRIES)))
+def _entries(rng: random.Random, letter: str) -> Iterator[tuple[str, float]]:
+    """Random numbers, by key; the last is low where the first is high."""
+    numbers = [rng.random() for _ in range(ENTRIES - 1)]
+    return iter(
+        sorted((f"{letter}{place}", number) for place, number in enumerate([*numbers, 1 - numbers[0]]))
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import queue
 import threading
 import time
@@ -68,6 +69,7 @@ class Reader:
 
     def __init__(self, connection: Any):
         self._connection = connection
+        self._deadline = math.inf
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """All rows of a query."""
@@ -90,6 +92,33 @@ class Reader:
         for start in range(0, len(values), step):
             part = values[start : start + step]
             yield from self.rows(sql.format(",".join("?" * len(part))), [*before, *part])
+
+    def rows_within(self, seconds: float, sql: str, parameters: Sequence[object] = ()) -> list[Row] | None:
+        """Like `rows`, but None when that takes longer. Raises `TooSlow` when all has lasted too long already."""
+        try:
+            with self._limited(seconds):
+                return self.rows(sql, parameters)
+        except TooSlow:
+            if time.monotonic() > self._deadline:
+                raise
+            return None
+
+    @contextlib.contextmanager
+    def _limited(self, seconds: float) -> Iterator[None]:
+        """What is read in the block raises `TooSlow` after so long, or when a block around it would."""
+        outer, connection = self._deadline, self._connection
+        self._deadline = deadline = min(outer, time.monotonic() + seconds)
+        connection.set_progress_handler(lambda: time.monotonic() > self._deadline, _PROGRESS)
+        try:
+            yield
+        except sqlite.OperationalError as error:
+            if time.monotonic() > deadline:
+                raise TooSlow("the query was interrupted") from error
+            raise
+        finally:
+            self._deadline = outer
+            if outer == math.inf:
+                connection.set_progress_handler(None, 0)
 
 
 class Transaction(Reader):
@@ -177,19 +206,10 @@ class Catalog:
 
     def read_within(self, seconds: float, function: Callable[[Reader], T]) -> T:
         """Like `read`, but what takes longer ends with `TooSlow`."""
-        deadline = time.monotonic() + seconds
 
         def bounded(db: Reader) -> T:
-            connection = db._connection
-            connection.set_progress_handler(lambda: time.monotonic() > deadline, _PROGRESS)
-            try:
+            with db._limited(seconds):
                 return function(db)
-            except sqlite.OperationalError as error:
-                if time.monotonic() > deadline:
-                    raise TooSlow("the query was interrupted") from error
-                raise
-            finally:
-                connection.set_progress_handler(None, 0)
 
         return self.read(bounded)
 

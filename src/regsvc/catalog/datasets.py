@@ -8,7 +8,7 @@ from typing import Literal
 
 import zstandard
 
-from regsvc.catalog import events
+from regsvc.catalog import events, fulltext
 from regsvc.catalog.database import Reader, Row, Transaction
 from regsvc.content.record import DatasetUse
 from regsvc.errors import NotFound
@@ -70,6 +70,13 @@ def find(db: Reader, ref: DatasetRef) -> Dataset:
     return _dataset(row)
 
 
+def get(db: Reader, version_id: int) -> Dataset:
+    """By the id of a version, which must exist."""
+    row = db.row(f"{_SELECT} WHERE y.id = ?", [version_id])
+    assert row is not None, "ids of datasets come from the catalog"
+    return _dataset(row)
+
+
 def profile(db: Reader, dataset: Dataset) -> bytes:
     """The JSON of its profile, or nothing."""
     packed = db.value("SELECT profile FROM dataset_versions WHERE id = ?", [dataset.id])
@@ -97,12 +104,13 @@ def register(tx: Transaction, new: NewDataset) -> Dataset:
             return found
     dataset_id, number = _next(tx, new.ref)
     packed = zstandard.ZstdCompressor(level=3).compress(new.profile) if new.profile else None
-    tx.run(
+    version_id = tx.insert(
         "INSERT INTO dataset_versions (dataset_id, number, digest, uri, row_count, column_count, profile, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         [dataset_id, number, new.digest, new.uri, new.row_count, new.column_count, packed, tx.now],
     )
     ref = replace(new.ref, number=number)
+    fulltext.add_dataset(tx, version_id, ref, new.uri)
     events.record(tx, "dataset.created", ref.wire, digest=new.digest.hex())
     return find(tx, ref)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from regsvc.catalog.database import Transaction
-from regsvc.refs import ModelName
+from regsvc.refs import DatasetRef, ModelName
 
 
 def add_version(
@@ -23,4 +23,12 @@ def add_model(tx: Transaction, model_id: int, name: ModelName, description: str)
     tx.run(
         "INSERT INTO model_text (rowid, name, description) VALUES (?, ?, ?)",
         [model_id, f"{name.namespace} {name.model}", description],
+    )
+
+
+def add_dataset(tx: Transaction, version_id: int, ref: DatasetRef, uri: str) -> None:
+    """Make a new version of a dataset found by its words."""
+    tx.run(
+        "INSERT INTO dataset_text (rowid, name, uri) VALUES (?, ?, ?)",
+        [version_id, f"{ref.namespace} {ref.dataset}", uri],
     )

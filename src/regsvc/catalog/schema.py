@@ -520,3 +520,32 @@ CREATE TABLE metric_definitions (
 def best_values(db: Database) -> None:
     """Where series began and had their extremes, and which values of a metric are the better ones."""
     _run(db, _EXTREMES.format(owner="metric"), _EXTREMES.format(owner="evaluation"), _DEFINITIONS)
+
+
+_MORE_SEARCH = """
+CREATE INDEX versions_by_number ON versions(number);
+CREATE INDEX versions_by_created ON versions(created_at);
+CREATE INDEX version_records_by_framework ON version_records(framework, version_id) WHERE framework <> '';
+CREATE INDEX builds_by_number ON builds(number);
+CREATE INDEX builds_by_created ON builds(created_at);
+CREATE INDEX builds_by_ended ON builds(ended_at) WHERE ended_at IS NOT NULL;
+CREATE UNIQUE INDEX models_by_name ON models(name, namespace_id);
+CREATE INDEX models_by_updated ON models(updated_at);
+CREATE INDEX aliases_by_name ON aliases(name, version_id);
+CREATE INDEX evaluation_series_by_value ON evaluation_series(key, last_value, source, version_id);
+CREATE INDEX datasets_by_name ON datasets(name);
+CREATE INDEX dataset_versions_by_created ON dataset_versions(created_at);
+CREATE INDEX dataset_versions_by_uri ON dataset_versions(uri);
+
+CREATE VIRTUAL TABLE dataset_text USING fts5(name, uri, content='');
+
+INSERT INTO dataset_text (rowid, name, uri)
+  SELECT y.id, n.name || ' ' || d.name, y.uri
+  FROM dataset_versions y JOIN datasets d ON d.id = y.dataset_id JOIN namespaces n ON n.id = d.namespace_id;
+"""
+
+
+@MIGRATIONS()
+def more_search(db: Database) -> None:
+    """Datasets by their words, evaluations by value, and indexes of orders that people use."""
+    _run(db, _MORE_SEARCH)

@@ -33,7 +33,7 @@ def log(ctx: click.Context, path: str, name: str, uri: str, as_json: bool) -> No
     """Profile a CSV, Parquet or Arrow file and register it. Of its rows only the profile leaves this machine."""
     found = connect_from_context(ctx).log_dataset(path, name, uri=uri)
     if as_json:
-        emit_json(_document(found))
+        emit_json(dataset_document(found))
     else:
         console().print(f"{escape(found.reference)}  {found.rows:,} rows, {found.columns} columns")
         console().print(f"b3:{found.digest}")
@@ -46,7 +46,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
     """List all datasets by their latest version."""
     found = list(connect_from_context(ctx).datasets())
     if as_json:
-        emit_json([_document(each) for each in found])
+        emit_json([dataset_document(each) for each in found])
         return
     table = new_table("DATASET", "CREATED", "ROWS", "COLUMNS", "URI")
     for each in found:
@@ -70,7 +70,7 @@ def show(ctx: click.Context, ref: str, as_json: bool) -> None:
     found = client.dataset(ref)
     users = client.dataset_users(found.reference)
     if as_json:
-        emit_json({**_document(found), "users": [asdict(each) for each in users]})
+        emit_json({**dataset_document(found), "users": [asdict(each) for each in users]})
         return
     console().print(f"{escape(found.reference)}  {found.rows:,} rows, {human_time(found.created)}")
     console().print(f"b3:{found.digest}")
@@ -93,7 +93,7 @@ def compare(ctx: click.Context, before: str, after: str, as_json: bool) -> None:
     found = connect_from_context(ctx).compare_datasets(before, after)
     if as_json:
         document = asdict(found)
-        document["before"], document["after"] = _document(found.before), _document(found.after)
+        document["before"], document["after"] = dataset_document(found.before), dataset_document(found.after)
         emit_json(document)
         return
     console().print(
@@ -112,7 +112,8 @@ def compare(ctx: click.Context, before: str, after: str, as_json: bool) -> None:
     console().print(table)
 
 
-def _document(found: Dataset) -> dict[str, Any]:
+def dataset_document(found: Dataset) -> dict[str, Any]:
+    """For `--json`."""
     return {**asdict(found), "created": json_time(found.created)}
 
 

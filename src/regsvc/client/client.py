@@ -219,12 +219,12 @@ class Client:
         within: str = "",
         order_by: str = "",
         limit: int | None = None,
-    ) -> Iterator[records.Version | Build | records.Model]:
-        """Versions, builds or models that a CEL expression finds: `metrics.f1 > 0.7 && "prod" in aliases`.
+    ) -> Iterator[searching.Found]:
+        """Versions, builds, models or datasets that a CEL expression finds: `metrics.f1 > 0.7 && "prod" in aliases`.
 
-        docs/search.md lists the fields. `within` is a `namespace/` or a model. `order_by` is `FIELD [desc]`, as
-        `metrics.f1 desc`; without it the newest come first. Raises `FilterInvalid`, saying where and why,
-        `FilterTooCostly`, `InvalidArgument` (kind, order).
+        docs/search.md lists the fields. `within` is a `namespace/`, a model, or a dataset. `order_by` is
+        `FIELD [desc]`, as `metrics.f1 desc`; without it the newest come first. Raises `FilterInvalid`, saying where
+        and why, `FilterTooCostly`, `InvalidArgument` (kind, order).
         """
         return searching.search(
             self._connection(None), filter, kind=kind, within=within, order_by=order_by, limit=limit

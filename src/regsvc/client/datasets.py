@@ -82,13 +82,13 @@ def register(connection: Connection, name: str, profile: Profile, digest: bytes,
         profile=to_json(profile).decode(),
         request_id=uuid.uuid4().hex,
     )
-    return _dataset(connection.call(connection.datasets.RegisterDataset, request).dataset)
+    return dataset_from(connection.call(connection.datasets.RegisterDataset, request).dataset)
 
 
 def get(connection: Connection, ref: str) -> Dataset:
     """With its profile. Raises `NotFound`."""
     request = dataset_pb2.GetDatasetRequest(name=refs.parse_dataset(ref).wire)
-    return _dataset(connection.call(connection.datasets.GetDataset, request).dataset)
+    return dataset_from(connection.call(connection.datasets.GetDataset, request).dataset)
 
 
 def list_all(connection: Connection, namespace: str | None) -> Iterator[Dataset]:
@@ -97,7 +97,7 @@ def list_all(connection: Connection, namespace: str | None) -> Iterator[Dataset]
     request = dataset_pb2.ListDatasetsRequest(parent=parent, page_size=_PAGE)
     while True:
         page = connection.call(connection.datasets.ListDatasets, request)
-        yield from map(_dataset, page.datasets)
+        yield from map(dataset_from, page.datasets)
         if not page.next_page_token:
             return
         request.page_token = page.next_page_token
@@ -123,8 +123,8 @@ def compare(connection: Connection, before: str, after: str) -> DatasetCompariso
     )
     answer = connection.call(connection.datasets.CompareDatasets, request)
     return DatasetComparison(
-        _dataset(answer.before),
-        _dataset(answer.after),
+        dataset_from(answer.before),
+        dataset_from(answer.after),
         list(answer.added),
         list(answer.removed),
         [(each.column, each.before, each.after) for each in answer.retyped],
@@ -132,7 +132,8 @@ def compare(connection: Connection, before: str, after: str) -> DatasetCompariso
     )
 
 
-def _dataset(message: Any) -> Dataset:
+def dataset_from(message: Any) -> Dataset:
+    """From the wire."""
     return Dataset(
         str(refs.dataset_from_wire(message.name)),
         message.digest,

@@ -7,10 +7,12 @@ library and not from strangers. The macros `exists` and `all` have become loops;
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 from regsvc.content.protowire import Field, fields
 
@@ -23,9 +25,32 @@ class Moment:
     """Since 1970."""
 
 
-Value = str | int | float | bool | bytes | Moment | None
+@dataclass(frozen=True)
+class Span:
+    """A literal length of time: `duration("720h")`."""
+
+    microseconds: int
 
 
+class Unsigned(int):
+    """A literal of type uint: `7u`."""
+
+
+Value = str | int | float | bool | bytes | Moment | Span | None
+
+YEARS = (-62_135_596_800_000_000, 253_402_300_799_999_999)
+"""The first and the last microsecond of what is a time in CEL: the years 1 to 9999."""
+LONGEST_SPAN = 315_576_000_000 * 1_000_000
+"""Microseconds of the longest duration in CEL: 10,000 years."""
+_UNITS = {
+    "h": Fraction(3_600_000_000),
+    "m": Fraction(60_000_000),
+    "s": Fraction(1_000_000),
+    "ms": Fraction(1_000),
+    "us": Fraction(1),
+    "ns": Fraction(1, 1_000),
+}
+_SPAN_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|ns|h|m|s)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -184,17 +209,54 @@ class _Reader:
 
 
 def _folded(call: Call) -> Node:
-    """A literal time as a constant. Raises `Unsupported`."""
-    if call.function != "timestamp" or len(call.args) != 1 or not isinstance(call.args[0], Const):
-        return call
-    text = call.args[0].value
+    """A literal time or duration, and what is reckoned of them, as a constant. Raises `Unsupported`."""
+    values = [each.value if isinstance(each, Const) else None for each in call.args]
+    match call.function, values:
+        case (("timestamp" | "duration"), [str(text)]):
+            read = _moment if call.function == "timestamp" else _span
+            return Const(call.position, read(text, call.args[0].position))
+        case "_+_", [Moment() | Span() as left, Moment() | Span() as right]:
+            moment = isinstance(left, Moment) or isinstance(right, Moment)
+            return Const(
+                call.position, _reckoned(moment, left.microseconds + right.microseconds, call.position)
+            )
+        case "_-_", [Moment() | Span() as left, Moment() | Span() as right]:
+            moment = isinstance(left, Moment) and isinstance(right, Span)
+            return Const(
+                call.position, _reckoned(moment, left.microseconds - right.microseconds, call.position)
+            )
+    return call
+
+
+def _moment(text: str, at: int) -> Moment:
     try:
-        moment = datetime.fromisoformat(text if isinstance(text, str) else "")
+        moment = datetime.fromisoformat(text)
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise Unsupported('a time is written as "2026-01-31T12:00:00Z"', call.args[0].position)
-    return Const(call.position, Moment((moment - _EPOCH) // timedelta(microseconds=1)))
+        raise Unsupported('a time is written as "2026-01-31T12:00:00Z"', at)
+    return Moment((moment - _EPOCH) // timedelta(microseconds=1))
+
+
+def _span(text: str, at: int) -> Span:
+    digits = text.removeprefix("-")
+    parts = _SPAN_PART.findall(digits)
+    if not parts or "".join(number + unit for number, unit in parts) != digits or len(text) > 100:
+        raise Unsupported('a duration is written as "720h", "1h30m" or "1.5s"', at)
+    length = sum(Fraction(number) * _UNITS[unit] for number, unit in parts)
+    if length.denominator != 1:
+        raise Unsupported("a duration is whole microseconds", at)
+    if length > LONGEST_SPAN:
+        raise Unsupported("a duration is at most 10,000 years", at)
+    return Span(int(-length if text.startswith("-") else length))
+
+
+def _reckoned(moment: bool, microseconds: int, at: int) -> Moment | Span:
+    if moment and not YEARS[0] <= microseconds <= YEARS[1]:
+        raise Unsupported("a time is of the years 1 to 9999", at)
+    if not moment and abs(microseconds) > LONGEST_SPAN:
+        raise Unsupported("a duration is at most 10,000 years", at)
+    return Moment(microseconds) if moment else Span(microseconds)
 
 
 def _constant(encoded: bytes, at: int) -> Value:
@@ -210,7 +272,7 @@ def _constant(encoded: bytes, at: int) -> Value:
         case 3:
             return field.value - (1 << 64) if field.value >> 63 else field.value
         case 4:
-            return field.value
+            return Unsigned(field.value)
         case 5:
             number: float = struct.unpack("<d", content)[0]
             return number

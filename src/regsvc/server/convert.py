@@ -9,6 +9,7 @@ from blake3 import blake3
 
 from regsvc.catalog.aliases import Alias, AliasChange
 from regsvc.catalog.builds import Step
+from regsvc.catalog.datasets import Dataset
 from regsvc.catalog.metrics import MetricPoint
 from regsvc.catalog.records import Metadata, ParamValue
 from regsvc.catalog.requests import Request
@@ -23,7 +24,7 @@ from regsvc.service.limits import Limits
 from regsvc.service.loglines import STREAMS, LogLine
 from regsvc.service.paging import PageRequest
 from regsvc.service.registry import ModelView
-from regsvc.v1 import artifact_pb2, build_pb2, registry_pb2
+from regsvc.v1 import artifact_pb2, build_pb2, dataset_pb2, registry_pb2
 from regsvc.wire.values import microseconds, param_to, timestamp
 
 _ENTRIES = Limits.max_record_entries
@@ -137,6 +138,19 @@ def version_to(version: Version) -> registry_pb2.Version:
         log_digest="" if version.log_digest is None else version.log_digest.hex(),
         stored_size=version.stored_size,
         record_digest="" if version.record_digest is None else version.record_digest.hex(),
+    )
+
+
+def dataset_to(dataset: Dataset, profile: bytes = b"") -> dataset_pb2.Dataset:
+    """A dataset version; a search has no profiles."""
+    return dataset_pb2.Dataset(
+        name=dataset.ref.wire,
+        digest=dataset.digest.hex(),
+        uri=dataset.uri,
+        row_count=dataset.row_count or 0,
+        column_count=dataset.column_count or 0,
+        create_time=timestamp(dataset.created_at),
+        profile=profile.decode(),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from regsvc import refs
-from regsvc.catalog.filters.query import Scope
+from regsvc.catalog.filters import Scope
 from regsvc.errors import InvalidArgument
 from regsvc.server import convert
 from regsvc.server.context import Context
@@ -15,7 +15,7 @@ from regsvc.v1 import search_pb2_grpc
 
 
 class SearchServicer(search_pb2_grpc.SearchServiceServicer):
-    """Finds versions, builds and models."""
+    """Finds versions, builds, models and datasets."""
 
     def __init__(self, app: RegistryApp, control: Workers):
         self._searcher = app.searcher
@@ -41,15 +41,25 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
                 return pb.SearchResponse(
                     models=map(convert.model_to, models.items), next_page_token=models.next_token
                 )
+            case pb.SEARCH_KIND_DATASETS:
+                datasets = await self._run(self._searcher.datasets, search)
+                return pb.SearchResponse(
+                    datasets=map(convert.dataset_to, datasets.items), next_page_token=datasets.next_token
+                )
         raise InvalidArgument("nothing of this kind can be searched", kind=request.kind)
 
 
 def _scope(parent: str) -> Scope:
-    """Where to search. Raises `NameInvalid`."""
+    """Where to search. Raises `NameInvalid`, `InvalidArgument`."""
     if not parent:
         return Scope()
     if parent.count("/") == 1:
         namespace = refs.namespace_from_wire(parent)
         return Scope("" if namespace == "-" else namespace)
+    if parent.split("/")[2:3] == ["datasets"]:
+        dataset = refs.dataset_from_wire(parent)
+        if dataset.parent != parent:
+            raise InvalidArgument("a dataset is searched as a whole, not one version of it", parent=parent)
+        return Scope(dataset.namespace, dataset.dataset, "datasets")
     model = refs.model_from_wire(parent)
-    return Scope(model.namespace, model.model)
+    return Scope(model.namespace, model.model, "models")

@@ -47,6 +47,13 @@ class Pager:
     def __init__(self, secret: str):
         self._key = blake3(secret.encode()).digest()
 
+    @staticmethod
+    def size(request: PageRequest) -> int:
+        """How many items a page has at most. Raises `InvalidArgument`."""
+        if request.size < 0:
+            raise InvalidArgument("page_size is negative", page_size=request.size)
+        return min(request.size or DEFAULT_SIZE, MAX_SIZE)
+
     def page(
         self,
         request: PageRequest,
@@ -61,7 +68,7 @@ class Pager:
         `scope` names the list; a token of another list is refused with `PageTokenInvalid`. `weigh` tells about
         how many bytes an item takes in the answer.
         """
-        size = _size(request.size)
+        size = self.size(request)
         position = self._open(request.token, scope) if request.token else first
         items: list[T] = []
         weight = 0
@@ -96,9 +103,3 @@ class Pager:
 
     def _seal(self, body: bytes, scope: str) -> bytes:
         return blake3(scope.encode() + b"\0" + body, key=self._key).digest(_SEAL)
-
-
-def _size(size: int) -> int:
-    if size < 0:
-        raise InvalidArgument("page_size is negative", page_size=size)
-    return min(size or DEFAULT_SIZE, MAX_SIZE)

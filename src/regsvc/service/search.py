@@ -1,20 +1,34 @@
-"""Search: expressions of CEL over versions, builds and models."""
+"""Search: expressions of CEL over versions, builds, models and datasets."""
 
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from cel_expr_python import cel
+from cel_expr_python.ext import ext_strings
 
-from regsvc.catalog import builds, models, versions
+from regsvc.catalog import builds, datasets, models, versions
 from regsvc.catalog.database import Catalog, Reader, TooSlow
-from regsvc.catalog.filters import BUILDS, MODELS, VERSIONS, Kind, Query, find_order
+from regsvc.catalog.datasets import Dataset
+from regsvc.catalog.filters import (
+    BUILDS,
+    DATASETS,
+    KINDS,
+    MODELS,
+    VERSIONS,
+    Found,
+    Kind,
+    Query,
+    Scope,
+    find_order,
+    known_orders,
+)
 from regsvc.catalog.filters.kinds import Type
-from regsvc.catalog.filters.query import Scope
 from regsvc.catalog.versions import Version
 from regsvc.content.expression import Node, Unsupported, read_checked, size_of
 from regsvc.errors import FilterInvalid, FilterTooCostly, InvalidArgument, ResourceExhausted
@@ -68,38 +82,39 @@ class Searcher:
 
         return self._search(MODELS, search, get, lambda found: len(found.model.description) + 500)
 
+    def datasets(self, search: Search) -> Page[Dataset]:
+        """Errors as Search documents."""
+        return self._search(DATASETS, search, datasets.get, lambda found: len(found.uri) + 300)
+
     def _search(
         self, kind: Kind, search: Search, get: Callable[[Reader, int], T], weigh: Callable[[T], int]
     ) -> Page[T]:
         order = find_order(kind, search.order_by)
         if order is None:
-            known = ", ".join(
-                [*kind.orders, *(f"{each}.KEY" for each in ("metrics", "params") if each in kind.maps)]
-            )
             raise InvalidArgument(
-                f"'{search.order_by[:60]}' is no order; known are {known}, with desc behind"
+                f"{search.order_by[:60]!r} is no order; known are {', '.join(known_orders(kind))}, with desc behind"
             )
+        if search.scope.name and search.scope.collection != kind.collection:
+            raise InvalidArgument(f"{kind.name} are not searched within {search.scope.collection}")
         node = compiled(kind, search.filter, self._limits) if search.filter.strip() else None
         try:
-            query = Query(kind, node, search.scope, order)
+            query = Query(kind, node, search.scope, order, self._pager.size(search.page))
         except Unsupported as error:
             raise _invalid(search.filter, str(error), error.position) from None
+        asked = [kind.name, search.filter, search.order_by, search.scope.namespace, search.scope.name]
 
-        def fetch(after: list[object] | None, limit: int) -> list[tuple[list[object], T]]:
-            def read(db: Reader) -> list[tuple[list[object], T]]:
-                key = None if after is None else (after[0], int(str(after[1])))
-                rows = query.page(db, key, limit)
-                return [([value, row_id], get(db, row_id)) for value, row_id in rows]
-
-            return self._catalog.read_within(self._limits.search_seconds, read)
-
-        scope = "\0".join(
-            (kind.name, search.filter, search.order_by, search.scope.namespace, search.scope.model)
-        )
-        try:
-            page = self._pager.page(
-                search.page, f"search:{scope}", None, fetch, lambda item: item[0], lambda item: weigh(item[1])
+        def read(db: Reader) -> Page[tuple[Found, T]]:
+            return self._pager.page(
+                search.page,
+                f"search:{json.dumps(asked)}",
+                None,
+                lambda after, limit: [(row, get(db, row.id)) for row in query.rows(db, after, limit)],
+                lambda item: item[0].key,
+                lambda item: weigh(item[1]),
             )
+
+        try:
+            page = self._catalog.read_within(self._limits.search_seconds, read)
         except TooSlow:
             seconds = self._limits.search_seconds
             raise FilterTooCostly(
@@ -120,6 +135,8 @@ def compiled(kind: Kind, text: str, limits: Limits) -> Node:
         expression = _environment(kind.name).compile(text)
     except RuntimeError as error:
         found = _ERROR.search(str(error))
+        if found is None and "recursion" in str(error):
+            raise _invalid(text, "more than 32 operators or parentheses within each other", 0) from None
         if found is None:
             raise FilterInvalid("the filter cannot be read", line=1, column=1) from None
         line, column, message = found.groups()
@@ -153,9 +170,10 @@ def _invalid(text: str, message: str, position: int) -> FilterInvalid:
 @functools.cache
 def _environment(name: str) -> cel.Env:
     """What the checker knows of a kind."""
-    kind = {each.name: each for each in (VERSIONS, BUILDS, MODELS)}[name]
+    kind = KINDS[name]
     types = {
-        Type.NUMBER: cel.Type.DYN,  # so that an int literal compares with a double
+        Type.BOOL: cel.Type.BOOL,
+        Type.INT: cel.Type.DYN,  # so that an int literal compares with a double
         Type.STRING: cel.Type.STRING,
         Type.DIGEST: cel.Type.STRING,
         Type.TIMESTAMP: cel.Type.TIMESTAMP,
@@ -172,4 +190,5 @@ def _environment(name: str) -> cel.Env:
     if kind.text:
         overload = cel.Overload("text_string", cel.Type.BOOL, [cel.Type.STRING])
         functions.append(cel.FunctionDecl("text", [overload]))
-    return cel.NewEnv(variables=variables, functions=functions)
+    # Of the functions of strings, lowerAscii and upperAscii are SQL's too; the others are refused when compiled.
+    return cel.NewEnv(variables=variables, functions=functions, extensions=[ext_strings.ExtStrings()])

@@ -2,117 +2,123 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regsvc.catalog.database import Reader
-from regsvc.catalog.filters.compile import Compiler, Sql
-from regsvc.catalog.filters.kinds import Kind, Type
+from regsvc.catalog.database import Reader, Row
+from regsvc.catalog.filters.compile import Compiler
+from regsvc.catalog.filters.drivers import Driver, Drivers
+from regsvc.catalog.filters.intersect import common
+from regsvc.catalog.filters.kinds import Kind
+from regsvc.catalog.filters.orders import Order, walk
+from regsvc.catalog.filters.sql import Sql, joined
 from regsvc.content.expression import Node
 
 SELECTIVE = 5_000
 """A condition that finds at most so many drives the search; else it goes through all in order and stops at a page."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """By what the results are ordered, beside their id."""
-
-    map: str
-    """"metrics" or "params" for an entry of those, else empty."""
-    name: str
-    descending: bool
+WALK_SECONDS = 0.05
+"""How long it goes through all in order, before it looks what the conditions have in common."""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """A namespace, or a model, that is searched alone."""
+    """A namespace, or a model or dataset in it, that is searched alone."""
 
     namespace: str = ""
-    model: str = ""
+    name: str = ""
+    collection: str = ""
+    """`models` or `datasets`, if there is a name."""
 
 
-def find_order(kind: Kind, text: str) -> Order | None:
-    """From `FIELD [asc | desc]`; None when there is no such order."""
-    field, _, direction = text.strip().partition(" ")
-    direction = direction.strip().lower()
-    if not field:
-        return Order("", "created", True)
-    if direction not in ("", "asc", "desc"):
-        return None
-    table, dot, key = field.partition(".")
-    if dot and key and table in ("metrics", "params") and table in kind.maps:
-        return Order(table, key, direction == "desc")
-    return Order("", field, direction == "desc") if field in kind.orders else None
+@dataclass(frozen=True)
+class Found:
+    """A row of a search."""
+
+    key: Sequence[object]
+    """What it is ordered by: the next page goes on after it."""
+    id: int
 
 
 class Query:
-    """One search. `page` may be called again with the key of its last row."""
+    """One page of a search. `rows` is called with the key of the last row that was taken, on one snapshot."""
 
-    def __init__(self, kind: Kind, node: Node | None, scope: Scope, order: Order):
+    def __init__(self, kind: Kind, node: Node | None, scope: Scope, order: Order, size: int):
         """Raises `Unsupported`."""
         self._kind = kind
         self._order = order
-        compiler = Compiler(kind)
+        self._most = size + 1  # one more tells whether there is another page
+        self._in_one = bool(scope.name)
         self._conditions: list[Sql] = []
-        self._drivers: list[Sql] = []
-        self._driven: Sql | None = None
-        self._chosen = False
+        self._drivers: list[Driver] = []
+        self._ahead: list[Found] | None = None
         if node is not None:
-            self._conditions.append(compiler.condition(node))
-            self._drivers = list(compiler.drivers(node))
+            self._conditions.append(Compiler(kind).condition(node))
+            self._drivers += Drivers(kind).of(node)
         if scope.namespace:
-            self._conditions.append(Sql("n.name = ?", (scope.namespace,)))
-        if scope.model:
-            self._conditions.append(Sql("m.name = ?", (scope.model,)))
-        self._in_model = bool(scope.model)
+            within = [Sql("n.name = ?", (scope.namespace,))]
+            if scope.name:
+                within.append(Sql("m.name = ?", (scope.name,)))
+            both = joined(" AND ", within)
+            self._conditions.append(both)
+            self._drivers.append(Sql(kind.members.format(both.text), both.parameters))
 
-    def page(self, db: Reader, after: tuple[object, int] | None, limit: int) -> list[tuple[object, int]]:
-        """(order value, id) of the next rows."""
-        if not self._chosen:
-            self._choose(db)
-        key, source, conditions = self._ordered()
-        if self._driven is not None:
-            conditions.append(Sql(f"{self._kind.id} IN ({self._driven.text})", self._driven.parameters))
-        conditions += self._conditions
+    def rows(self, db: Reader, after: Sequence[object] | None, limit: int) -> list[Found]:
+        """The next rows. All of a page are found at once, as it is what drives a search that costs."""
+        if self._ahead is None:
+            self._ahead = self._page(db, after)
+        elif after is not None:
+            place = next(place for place, found in enumerate(self._ahead) if found.key == after)
+            del self._ahead[: place + 1]
+        return self._ahead[:limit]
+
+    def _page(self, db: Reader, after: Sequence[object] | None) -> list[Found]:
+        counted = [_counted(db, driver) for driver in self._drivers]
+        selective = [each for each in counted if _count(each) <= SELECTIVE]
+        if selective:
+            return self._run(db, after, min(selective, key=_count)[1]) or []
+        found = self._run(db, after, None, WALK_SECONDS if self._drivers else None)
+        if found is not None:
+            return found
+        drivers = [driver for _, driver in counted]
+        return self._run(db, after, drivers[0] if len(drivers) == 1 else common(db, drivers, SELECTIVE)) or []
+
+    def _run(
+        self, db: Reader, after: Sequence[object] | None, driver: Sql | None, seconds: float | None = None
+    ) -> list[Found] | None:
+        """None when it takes longer than it may."""
+        kind = self._kind
+        path = walk(kind, self._order, driven=driver is not None, in_one=self._in_one)
         direction, beyond = ("DESC", "<") if self._order.descending else ("ASC", ">")
+        conditions = [*path.held, *self._conditions]
+        if driver is not None:
+            conditions.insert(0, Sql(f"{kind.id} IN ({driver.text})", driver.parameters))
+        keys = ", ".join(path.keys)
         if after is not None:
-            conditions.append(Sql(f"({key}, {self._kind.id}) {beyond} (?, ?)", after))
-        where = " AND ".join(condition.text for condition in conditions) or "1"
-        by_id = f", {self._kind.id} {direction}" if key != self._kind.id else ""
-        return [
-            (row[0], row[1])
-            for row in db.rows(
-                f"SELECT {key}, {self._kind.id} FROM {source} WHERE {where}"  # noqa: S608 - built of our own pieces
-                f" ORDER BY {key} {direction}{by_id} LIMIT ?",
-                [*(value for condition in conditions for value in condition.parameters), limit],
-            )
-        ]
+            conditions.append(Sql(f"({keys}) {beyond} ({', '.join('?' * len(path.keys))})", tuple(after)))
+        where = joined(" AND ", conditions or [Sql("1")])
+        order = ", ".join(f"{key} {direction}" for key in path.keys)
+        sql = f"SELECT {keys}, {kind.id} FROM {path.source} WHERE {where.text} ORDER BY {order} LIMIT ?"  # noqa: S608
+        parameters = [*where.parameters, self._most]
+        rows = db.rows(sql, parameters) if seconds is None else db.rows_within(seconds, sql, parameters)
+        return None if rows is None else list(map(_found, rows))
 
-    def _ordered(self) -> tuple[str, str, list[Sql]]:
-        """The column to order by, what to select from, and what that needs to hold."""
-        kind, order = self._kind, self._order
-        if not order.map:
-            return kind.orders[order.name], kind.source, []
-        # An alias of its own: conditions use the table's. CROSS JOIN keeps SQLite from taking another table first.
-        table = kind.maps[order.map]
-        name, owner = table.source.removesuffix(" x"), table.owner.replace("x.", "o.")
-        main, _, others = kind.source.partition(" JOIN ")
-        source = f"{name} o CROSS JOIN {main} ON {kind.id} = {owner} JOIN {others}"
-        held = Sql("o.key = ?", (order.name,))
-        column = table.fields["value"]
-        if column.type is not Type.PARAM:
-            return column.sql.replace("x.", "o."), source, [held]
-        value = "coalesce(o.double_value, o.int_value)"
-        return value, source, [held, Sql(f"o.string_value IS NULL AND {value} IS NOT NULL")]
 
-    def _choose(self, db: Reader) -> None:
-        """The most selective condition that an index answers, when it is selective enough."""
-        self._chosen = True
-        best = SELECTIVE + 1
-        for driver in self._drivers:
-            found = db.value(
-                f"SELECT count(*) FROM ({driver.text} LIMIT ?)",  # noqa: S608
-                [*driver.parameters, best],
-            )
-            if found < best:
-                best, self._driven = found, driver
+def _counted(db: Reader, driver: Driver) -> tuple[int, Sql]:
+    """How many a driver finds, at most a little more than is selective; and its query."""
+    if isinstance(driver, Sql):
+        found = db.value(
+            f"SELECT count(*) FROM ({driver.text} LIMIT ?)",  # noqa: S608
+            [*driver.parameters, SELECTIVE + 1],
+        )
+        return int(found), driver
+    branches = [min((_counted(db, each) for each in branch), key=_count) for branch in driver.branches]
+    return sum(map(_count, branches)), joined(" UNION ALL ", [sql for _, sql in branches])
+
+
+def _count(counted: tuple[int, Sql]) -> int:
+    return counted[0]
+
+
+def _found(row: Row) -> Found:
+    *key, row_id = row
+    return Found(key, row_id)
