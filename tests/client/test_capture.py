@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from support import Server
 import regsvc
 from regsvc.client.capture import capture
 from regsvc.client.capture import code as capture_code_module
+from regsvc.client.capture import snapshot as snapshot_module
 from regsvc.client.capture.code import without_credentials
 
 
@@ -224,3 +227,61 @@ def test_pushes_and_builds_are_captured_by_themselves(
         assert [each.text for each in client.notes(pushed.reference)] == [note.text] == ["good"]
         with pytest.raises(regsvc.InvalidArgument, match="known are fine-tuned"):
             client.push(tmp_path / "weights", "capture/bare", parents={"hf:a/b": "stolen"})
+
+
+def test_a_snapshot_holds_what_git_tracks_as_it_is_now(repository: Path) -> None:
+    (repository / "train.py").write_text("lr = 0.4\n")
+    (repository / ".env").write_text("PASSWORD=secret-token")
+    (repository / "run.sh").write_text("#!/bin/sh\n")
+    (repository / "run.sh").chmod(0o755)
+    (repository / "weights.bin").write_bytes(bytes(5 << 20))
+    (repository / "link").symlink_to("/etc/passwd")
+    git(repository, "add", "run.sh", "weights.bin", "link")
+    found = capture(repository, snapshot=True)
+    assert found.record.code.snapshot == "source.tar.gz"
+    packed = found.attachments["source.tar.gz"]
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        assert archive.getnames() == ["run.sh", "train.py"]
+        assert archive.getmember("run.sh").mode == 0o755
+        source = archive.extractfile("train.py")
+        assert source is not None
+        assert source.read() == b"lr = 0.4\n"
+    assert any("2 files are not in the snapshot" in gap for gap in found.record.gaps)
+    os.utime(repository / "train.py", (1, 1))
+    assert capture(repository, snapshot=True).attachments["source.tar.gz"] == packed
+
+
+def test_a_snapshot_without_git_leaves_out_what_is_hidden(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("1")
+    (tmp_path / ".secret").write_text("secret-token")
+    for name in (".venv", "__pycache__", "node_modules"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "b.py").write_text("secret-token")
+    found = capture(tmp_path, snapshot=True)
+    with tarfile.open(fileobj=io.BytesIO(found.attachments["source.tar.gz"])) as archive:
+        assert archive.getnames() == ["a.py"]
+
+
+def test_sources_that_are_too_large_are_no_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot_module, "MAX_SNAPSHOT_BYTES", 10)
+    (tmp_path / "a.py").write_text("x" * 11)
+    found = capture(tmp_path, snapshot=True)
+    assert found.record.code.snapshot == ""
+    assert "source.tar.gz" not in found.attachments
+    assert any("no snapshot" in gap for gap in found.record.gaps)
+
+
+def test_a_push_can_keep_its_sources(shared_server: Server, repository: Path) -> None:
+    shared_server.cli(
+        "push", "train.py", "capture/sources", "--snapshot", cwd=repository, env={"REGSVC_CAPTURE": ""}
+    )
+    with regsvc.connect(shared_server.endpoint) as client:
+        record = client.record("capture/sources")
+        assert record.record.code.snapshot == "source.tar.gz"
+        packed = client.attachment("capture/sources", "source.tar.gz")
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            assert archive.getnames() == ["train.py"]
+        again = client.push(
+            repository / "train.py", "capture/sources", capture=capture(repository, snapshot=True)
+        )
+        assert client.record(again.reference).record.code.snapshot == "source.tar.gz"

@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from safetensors.numpy import save
 from server.wire import LIMIT, Wire
 
+from regsvc.client.profiling import profile
+from regsvc.content.profile import to_json
 from regsvc.v1 import build_pb2 as bld
 from regsvc.v1 import compare_pb2 as pb
-from regsvc.v1 import compare_pb2_grpc
+from regsvc.v1 import compare_pb2_grpc, dataset_pb2_grpc
+from regsvc.v1 import dataset_pb2 as dat
 from regsvc.v1 import record_pb2 as rec
 from regsvc.v1 import registry_pb2 as reg
 
@@ -234,3 +238,100 @@ def test_damaged_bytes_are_told(wire: Wire, tmp_path: Path) -> None:
     packs[-1].write_bytes(bytes(data))
     with wire.refused("DATA_LOSS", "CHUNK_DAMAGED"):
         compare(wire, first.name, second.name)
+
+
+def dataset(wire: Wire, name: str, **columns: list[float]) -> str:
+    """A registered dataset with the profile of a table."""
+    found, digest = profile(pl.DataFrame(columns))
+    stub = dataset_pb2_grpc.DatasetServiceStub(wire.channel)
+    request = dat.RegisterDatasetRequest(
+        parent=f"namespaces/compare/datasets/{name}", digest=digest.hex(), profile=to_json(found).decode()
+    )
+    return str(stub.RegisterDataset(request, timeout=LIMIT).dataset.name)
+
+
+def used(*uses: tuple[str, str]) -> rec.Record:
+    """A record that names datasets by split."""
+    return rec.Record(datasets=[rec.DatasetUse(dataset=name, split=split) for name, split in uses])
+
+
+def test_datasets_stand_beside_each_other_by_split_with_their_drift(wire: Wire) -> None:
+    rng = np.random.default_rng(5)
+    even = list(rng.normal(0, 1, 2_000))
+    january = dataset(wire, "january", amount=even, steady=even, gone=even)
+    february = dataset(wire, "february", amount=list(rng.normal(2, 1, 3_000)), steady=even + even[:1000])
+    first = wire.push("compare/data", {"a": b"1"}, record=used((january, "train"), (january, "test")))
+    second = wire.push("compare/data", {"a": b"1"}, record=used((february, "train"), (january, "test")))
+    third = wire.push("compare/data", {"a": b"1"})
+
+    found = compare(wire, third.name, first.name, second.name)
+
+    by_split = {row.split: row for row in found.datasets}
+    assert set(by_split) == {"train", "test"}
+    nothing, before, after = by_split["train"].cells
+    assert not nothing.present
+    assert (before.dataset, before.row_count, len(before.drift)) == (january, 2_000, 0)
+    assert (after.dataset, after.row_count, list(after.columns_removed)) == (february, 3_000, ["gone"])
+    assert [each.column for each in after.drift] == ["amount", "steady"]
+    assert after.drift[0].js > 0.5
+    assert after.drift[0].psi > 0.25
+    assert after.drift[1].js < 0.05
+    assert len(after.drift[0].edges) == len(after.drift[0].before) + 1
+
+    same = compare(wire, first.name, second.name)
+    assert [row.split for row in same.datasets] == ["train"], "the test data is the same"
+    assert [row.split for row in compare(wire, first.name, second.name, include_same=True).datasets] == [
+        "train",
+        "test",
+    ]
+
+
+def test_several_datasets_of_one_split_have_a_row_each(wire: Wire) -> None:
+    one, two = (dataset(wire, name, x=[1.0, 2.0]) for name in ("several-a", "several-b"))
+    first = wire.push("compare/several", {"a": b"1"}, record=used((one, "train"), (two, "train")))
+    second = wire.push("compare/several", {"a": b"1"}, record=used((two, "train")))
+    found = compare(wire, first.name, second.name, include_same=True)
+    assert [[cell.dataset for cell in row.cells] for row in found.datasets] == [[one, ""], [two, two]]
+    assert [row.differs for row in found.datasets] == [True, False]
+
+
+def test_metrics_over_time_come_as_few_points_when_asked_for(wire: Wire) -> None:
+    names = []
+    for rate in (0.1, 0.2):
+        build = wire.create_build("compare/curves")
+        points = [bld.MetricPoint(key="loss", value=1 / (1 + rate * step), step=step) for step in range(1000)]
+        wire.builds.LogMetrics(bld.LogMetricsRequest(build=build, points=points), timeout=LIMIT)
+        wire.builds.LogMetrics(
+            bld.LogMetricsRequest(build=build, points=[bld.MetricPoint(key="once", value=1)]), timeout=LIMIT
+        )
+        names.append(build)
+    sealed = wire.push("compare/curves", {"a": b"1"}, metadata=metadata(metrics={"loss": 0.5}))
+
+    found = compare(wire, *names, sealed.name, series_points=50)
+
+    assert [row.key for row in found.series] == ["loss"], "one point is no curve"
+    one, two, none = found.series[0].curves
+    assert len(one.steps) == len(one.values) == 50
+    assert (one.steps[0], one.steps[-1]) == (0, 999)
+    assert list(one.steps) == sorted(one.steps)
+    assert two.values[-1] == pytest.approx(1 / (1 + 0.2 * 999))
+    assert not none.steps
+    assert not compare(wire, *names).series
+    with wire.refused("INVALID_ARGUMENT", "INVALID_ARGUMENT"):
+        compare(wire, *names, series_points=1)
+
+
+def test_the_largest_answer_fits_one_message(wire: Wire) -> None:
+    """16 builds whose params, steps and tags are many and long; gRPC's own default refuses over 4 MiB."""
+    names = []
+    for number in range(16):
+        params = {f"{'p' * 200}{key}": f"{number}" * 300 for key in range(900)}
+        build = wire.create_build("compare/large", metadata=metadata(params=params))
+        for step in range(20):
+            request = bld.StartStepRequest(build=build, step=f"{number}-{step}-{'s' * 80}")
+            wire.builds.StartStep(request, timeout=LIMIT)
+        names.append(build)
+    found = compare(wire, *names, include_same=True, series_points=500)
+    assert 0 < len(found.params) < 900
+    assert any("params are listed" in note for note in found.notes)
+    assert found.ByteSize() < 4 << 20

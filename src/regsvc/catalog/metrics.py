@@ -133,6 +133,12 @@ def find_build_series(db: Reader, build_id: int, key: str) -> SeriesId | None:
     return None if row is None else SeriesId("metric", *row)
 
 
+def series_of_build(db: Reader, build_id: int) -> dict[str, SeriesId]:
+    """All series of a build by key."""
+    rows = db.rows("SELECT key, id, point_count FROM metric_series WHERE build_id = ?", [build_id])
+    return {key: SeriesId("metric", series_id, count) for key, series_id, count in rows}
+
+
 def find_evaluation(db: Reader, version_id: int, source: str, key: str) -> SeriesId | None:
     """A series of a version's evaluations."""
     row = db.row(

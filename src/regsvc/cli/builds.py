@@ -23,6 +23,7 @@ from regsvc.cli.output import (
     json_option,
 )
 from regsvc.cli.pairs import param_option, tag_option
+from regsvc.cli.records import capture_options, captured
 from regsvc.cli.terminal import Passthrough
 from regsvc.client.build_records import Build
 from regsvc.client.records import Param, PushResult
@@ -48,6 +49,7 @@ def build() -> None:
 @param_option
 @tag_option
 @click.option("--description", default="", help="Text for people.")
+@capture_options
 @json_option
 @click.pass_context
 def run(
@@ -60,6 +62,8 @@ def run(
     params: dict[str, Param],
     tags: dict[str, str],
     description: str,
+    capture: bool,
+    snapshot: bool,
     as_json: bool,
 ) -> int:
     """Run COMMAND as a build of [NAMESPACE/]MODEL; put -- before it.
@@ -74,7 +78,9 @@ def run(
     if aliases and publish is None:
         raise click.UsageError("--alias needs --publish")
     client = connect_from_context(ctx)
-    session = client.build(model, params=params, tags=tags, description=description)
+    session = client.build(
+        model, params=params, tags=tags, description=description, capture=captured(capture, snapshot)
+    )
     display = Passthrough(err_console())
     result = _carry_out(session, command, publish, aliases, display)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from regsvc import refs
-from regsvc.cli.comparison import Cell, Section, code_diff, sections, short_name
+from regsvc.cli.code import Diff, code_diffs
+from regsvc.cli.comparison import Cell, Section, sections, short_name
 from regsvc.cli.output import connect_from_context, console, emit_json
 from regsvc.cli.reports import html, markdown
 from regsvc.content.comparison import Comparison, Direction
+
+_POINTS = 200
+"""Of one curve: more than a picture of that width shows."""
 
 
 @click.command()
@@ -48,25 +53,26 @@ def compare(
     """
     names = _whole(references)
     client = connect_from_context(ctx, refs.parse_source(names[0])[0])
-    found = client.compare(*names, include_same=include_same, tensors=not no_tensors)
-    diff = code_diff(found, Path(repository))
+    points = _POINTS if page is not None or form == "json" else 0
+    found = client.compare(*names, include_same=include_same, tensors=not no_tensors, series_points=points)
+    diffs = code_diffs(client, found, Path(repository))
     if page is not None:
-        Path(page).write_text(html(found, diff), encoding="utf-8")
+        Path(page).write_text(html(found, diffs), encoding="utf-8")
         click.echo(f"wrote {page}")
     elif form == "json":
-        emit_json(comparison_document(found, diff))
+        emit_json(comparison_document(found, diffs))
     elif form == "markdown":
-        click.echo(markdown(found, diff), nl=False)
+        click.echo(markdown(found, diffs), nl=False)
     else:
-        _print(found, diff)
+        _print(found, diffs)
 
 
-def comparison_document(found: Comparison, diff: str) -> dict[str, Any]:
+def comparison_document(found: Comparison, diffs: Sequence[Diff]) -> dict[str, Any]:
     """The JSON form."""
     document = asdict(found)
     for metric in document["metrics"]:
         metric["direction"] = Direction(metric["direction"]).name
-    return {**document, "code_diff": diff}
+    return {**document, "code_diffs": [asdict(diff) for diff in diffs]}
 
 
 def _whole(references: tuple[str, ...]) -> list[str]:
@@ -75,15 +81,15 @@ def _whole(references: tuple[str, ...]) -> list[str]:
     return [model + each if each.startswith((":", "@")) else each for each in references]
 
 
-def _print(found: Comparison, diff: str) -> None:
+def _print(found: Comparison, diffs: Sequence[Diff]) -> None:
     names = [short_name(subject.name) for subject in found.subjects]
     for section in sections(found):
         console().print(f"[bold]{escape(section.title)}[/bold]")
         console().print(_table(section, names))
         console().print()
-    if diff:
-        console().print("[bold]Code[/bold]")
-        console().print(Text(diff))
+    for diff in diffs:
+        console().print(f"[bold]{escape(diff.title)}[/bold]")
+        console().print(Text(diff.text))
     for note in found.notes:
         console().print(f"[dim]note: {escape(note)}[/dim]")
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from regsvc import refs
 from regsvc.cli.output import human_size, human_time
 from regsvc.content.comparison import (
     Comparison,
+    DatasetCell,
+    DatasetRow,
     FactRow,
     FileCell,
     MetricRow,
@@ -22,8 +21,8 @@ from regsvc.content.comparison import (
     TensorRow,
 )
 
-MAX_DIFF = 1 << 20
-"""Characters of the diff between two commits."""
+DRIFTED = 6
+"""Columns of a dataset that are shown: those that drifted most."""
 _ABSENT = "-"
 _DIGEST = 12
 
@@ -61,13 +60,15 @@ def sections(found: Comparison) -> Iterator[Section]:
     """What there is to show; sections without rows are left out."""
     groups: dict[str, list[FactRow]] = {}
     for row in found.facts:
-        groups.setdefault(row.section, []).append(row)
+        if row.section != "datasets":  # which have rows of their own
+            groups.setdefault(row.section, []).append(row)
     candidates = [
         Section("Overview", list(_overview(found.subjects))),
         Section("Metrics", [_metric(row) for row in found.metrics]),
         Section(
             "Params", [Row(row.key, [Cell(_param(value)) for value in row.values]) for row in found.params]
         ),
+        Section("Datasets", [line for row in found.datasets for line in _dataset_rows(row)]),
         *(
             Section(title.capitalize(), [_fact(row) for row in rows])
             for title, rows in sorted(groups.items())
@@ -94,34 +95,13 @@ def sections(found: Comparison) -> Iterator[Section]:
     return (section for section in candidates if section.rows)
 
 
-def code_diff(found: Comparison, repository: Path) -> str:
-    """`git diff` from the first subject's commit to the last one's, when both are in the repository; or nothing."""
-    commits = next((row.values for row in found.facts if (row.section, row.key) == ("code", "commit")), ())
-    known = [commit for commit in commits if commit]
-    git = shutil.which("git")
-    if git is None or len(set(known)) < 2:
-        return ""
-    first, last = known[0], known[-1]
-    if not all(set(commit) <= set("0123456789abcdef") for commit in (first, last)):
-        return ""
-    command = [
-        git,
-        "-C",
-        str(repository),
-        "diff",
-        "--no-color",
-        "--no-ext-diff",
-        "--stat",
-        "--patch",
-        first,
-        last,
-    ]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=30, check=True, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    text = done.stdout.decode("utf-8", "replace")
-    return text if len(text) <= MAX_DIFF else text[:MAX_DIFF] + "\n... cut\n"
+def drifted(row: DatasetRow) -> list[str]:
+    """The columns of a row that drifted most in any subject."""
+    furthest: dict[str, float] = {}
+    for cell in row.cells:
+        for drift in cell.drift if cell is not None else ():
+            furthest[drift.name] = max(furthest.get(drift.name, 0.0), drift.js or 0.0)
+    return sorted(furthest, key=lambda name: (-furthest[name], name))[:DRIFTED]
 
 
 def _overview(subjects: Sequence[Subject]) -> Iterator[Row]:
@@ -186,6 +166,40 @@ def _param(value: Param | None) -> str:
 
 def _fact(row: FactRow) -> Row:
     return _row(row.key, [_short(value) for value in row.values])
+
+
+def _dataset_rows(row: DatasetRow) -> Iterator[Row]:
+    """The datasets, what changed in their columns, and how far the columns drifted."""
+    yield _row(row.split or "data", [_dataset(cell) for cell in row.cells])
+    yield from _known(
+        "  columns", ["" if cell is None else ", ".join(_column_changes(cell)) for cell in row.cells]
+    )
+    for name in drifted(row):
+        yield _row(f"  {name}", [_drift(name, cell) for cell in row.cells])
+
+
+def _dataset(cell: DatasetCell | None) -> str:
+    if cell is None:
+        return ""
+    rows = f", {cell.row_count:,} rows" if cell.row_count else ""
+    where = f" where {cell.filter}" if cell.filter else ""
+    return f"{refs.dataset_from_wire(cell.dataset)}{rows}{where}"
+
+
+def _column_changes(cell: DatasetCell) -> Iterator[str]:
+    yield from (f"+{name}" for name in cell.columns_added)
+    yield from (f"-{name}" for name in cell.columns_removed)
+    yield from (f"{name}: {before} -> {after}" for name, before, after in cell.columns_retyped)
+
+
+def _drift(name: str, cell: DatasetCell | None) -> str:
+    found = next((each for each in cell.drift if each.name == name), None) if cell is not None else None
+    if found is None:
+        return ""
+    measures = (("PSI", found.psi), ("KS", found.ks), ("JS", found.js))
+    text = "  ".join(f"{word} {value:.3f}" for word, value in measures if value is not None)
+    nulls = f"{100 * found.nulls_before:.1f} -> {100 * found.nulls_after:.1f} % nulls"
+    return "  ".join(filter(None, [text, nulls if found.nulls_before != found.nulls_after else ""]))
 
 
 def _short(value: str) -> str:

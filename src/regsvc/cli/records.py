@@ -21,6 +21,8 @@ from regsvc.cli.output import (
     json_option,
     json_time,
 )
+from regsvc.client.capture import NOTHING, Capture
+from regsvc.client.capture import capture as take_capture
 from regsvc.client.provenance import Note, SealedRecord
 from regsvc.content.record import Environment, TensorSpec, document
 
@@ -30,12 +32,25 @@ R = TypeVar("R")
 _SHOWN_PACKAGES = 8
 
 
+def capture_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Whether code and environment are recorded; the function gets `capture` and `snapshot`."""
+    command = click.option(
+        "--snapshot", is_flag=True, help="Also keep the sources: what git tracks of the folder you are in."
+    )(command)
+    return click.option(
+        "--no-capture", "capture", flag_value=False, default=True, help="No code, no environment."
+    )(command)
+
+
+def captured(capture: bool, snapshot: bool) -> Capture:
+    """What these options say."""
+    return take_capture(snapshot=snapshot) if capture else NOTHING
+
+
 def record_options(command: Callable[P, R]) -> Callable[P, R]:
     """What a push can say of its record; the function gets card, labels, parents, datasets and more."""
     options: tuple[Callable[[Callable[P, R]], Callable[P, R]], ...] = (
-        click.option(
-            "--no-capture", "capture", flag_value=False, default=True, help="No code, no environment."
-        ),
+        capture_options,
         click.option(
             "--image", default="", metavar="REF[@DIGEST]", help="Container image that it was made in."
         ),

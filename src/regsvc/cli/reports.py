@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import html as escaping
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from regsvc.cli.comparison import Section, sections, short_name
-from regsvc.content.comparison import Comparison, MetricRow
+from regsvc.cli.code import Diff
+from regsvc.cli.comparison import Section, drifted, sections, short_name
+from regsvc.cli.curves import curves_svg
+from regsvc.cli.pictures import drift_svg
+from regsvc.content.comparison import Comparison, DatasetRow, MetricRow
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --dim: #777; --best: #1a7f37; --bar: #4682b4; }
@@ -19,26 +22,26 @@ td { max-width: 28rem; overflow-wrap: anywhere; } th:first-child { color: var(--
 .best { color: var(--best); font-weight: 600; }
 .note { color: var(--dim); } pre { overflow-x: auto; font-size: 13px; border: 1px solid var(--line); padding: .75rem; }
 .add { color: #1a7f37; } .del { color: #cf222e; }
-.bars { display: flex; flex-wrap: wrap; gap: 1.5rem; margin-bottom: 1rem; }
+.pictures { display: flex; flex-wrap: wrap; gap: 1.5rem; margin-bottom: 1rem; }
 figure { margin: 0; } figcaption { font-size: .85rem; }
-svg text { fill: currentColor; font-size: 11px; }
+svg text { fill: currentColor; font-size: 11px; } svg .grid { stroke: var(--line); stroke-width: 1; }
 """
 
 
-def markdown(found: Comparison, diff: str) -> str:
+def markdown(found: Comparison, diffs: Sequence[Diff]) -> str:
     """Tables of GitHub's Markdown; the best value of a metric is bold."""
     lines = [f"## {_title(found)}", ""]
     for section in sections(found):
         lines += [f"### {section.title}", "", *_markdown_table(section, found), ""]
-    if diff:
-        fence = "`" * max(3, 1 + max((len(run) for run in _runs(diff)), default=0))
-        lines += ["### Code", "", f"{fence}diff", diff.rstrip("\n"), fence, ""]
+    for diff in diffs:
+        fence = "`" * max(3, 1 + max((len(run) for run in _runs(diff.text)), default=0))
+        lines += [f"### Code: {_cell(diff.title)}", "", f"{fence}diff", diff.text.rstrip("\n"), fence, ""]
     lines += [f"> {_cell(note)}" for note in found.notes]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def html(found: Comparison, diff: str) -> str:
-    """One page with all tables, bars of the metrics, and the diff; no scripts, nothing is loaded."""
+def html(found: Comparison, diffs: Sequence[Diff]) -> str:
+    """One page with all tables, pictures of metrics and drift, and the diffs; no scripts, nothing is loaded."""
     title = escaping.escape(_title(found))
     parts = [
         "<!doctype html>",
@@ -49,10 +52,15 @@ def html(found: Comparison, diff: str) -> str:
     for section in sections(found):
         parts.append(f"<h2>{escaping.escape(section.title)}</h2>")
         if section.title == "Metrics":
-            parts += ['<div class="bars">', *(_bars(row, found) for row in found.metrics), "</div>"]
+            parts += ['<div class="pictures">', *(_bars(row, found) for row in found.metrics), "</div>"]
         parts += ['<div class="wide"><table>', *_html_rows(section, found), "</table></div>"]
-    if diff:
-        parts += ["<h2>Code</h2>", "<pre>" + "\n".join(_diff_lines(diff)) + "</pre>"]
+        if section.title == "Datasets":
+            parts += [picture for row in found.datasets for picture in _drifts(row, found)]
+    if found.series:
+        parts += ["<h2>Metrics over time</h2>", '<div class="pictures">', *_curves(found), "</div>"]
+    for diff in diffs:
+        parts += [f"<h2>Code: {escaping.escape(diff.title)}</h2>"]
+        parts += ["<pre>" + "\n".join(_diff_lines(diff.text)) + "</pre>"]
     parts += [f'<p class="note">{escaping.escape(note)}</p>' for note in found.notes]
     return "\n".join([*parts, "</body></html>", ""])
 
@@ -99,6 +107,34 @@ def _html_rows(section: Section, found: Comparison) -> Iterator[str]:
         yield f"<tr><th>{escaping.escape(row.name)}</th>{cells}</tr>"
 
 
+def _curves(found: Comparison) -> Iterator[str]:
+    """A picture for each metric that was logged over time."""
+    names = [short_name(subject.name) for subject in found.subjects]
+    for row in found.series:
+        yield _figure(f"{row.key} by step", curves_svg(names, row.curves, row.key))
+
+
+def _drifts(row: DatasetRow, found: Comparison) -> Iterator[str]:
+    """For each subject with other data than the first, the columns that drifted most."""
+    shown = drifted(row)
+    for subject, cell in zip(found.subjects, row.cells, strict=True):
+        columns = {each.name: each for each in cell.drift} if cell is not None else {}
+        pictures = [
+            _figure(name, drift_svg(each.before, each.after, each.edges, each.labels))
+            for name in shown
+            if (each := columns.get(name)) is not None and each.before
+        ]
+        if pictures:
+            title = f"{row.split or 'data'} of {short_name(subject.name)}, beside the first"
+            yield f'<p class="note">{escaping.escape(title)}</p><div class="pictures">'
+            yield from pictures
+            yield "</div>"
+
+
+def _figure(title: str, picture: str) -> str:
+    return f"<figure><figcaption>{escaping.escape(title)}</figcaption>{picture}</figure>"
+
+
 def _bars(row: MetricRow, found: Comparison) -> str:
     """One metric as horizontal bars from zero, one a subject."""
     known = [value for value in row.values if value is not None]
@@ -106,7 +142,6 @@ def _bars(row: MetricRow, found: Comparison) -> str:
     span = (high - low) or 1.0
     height = 18 * len(row.values)
     parts = [
-        f"<figure><figcaption>{escaping.escape(row.key)}</figcaption>",
         f'<svg width="340" height="{height}" role="img" aria-label="{escaping.escape(row.key)}">',
     ]
     for place, (value, best) in enumerate(zip(row.values, row.best, strict=True)):
@@ -120,7 +155,7 @@ def _bars(row: MetricRow, found: Comparison) -> str:
         width = max(1.0, end - begin)
         parts.append(f'<rect x="{begin:.1f}" y="{y + 3}" width="{width:.1f}" height="11" fill="{color}"/>')
         parts.append(f'<text x="268" y="{y + 12}">{value:.6g}</text>')
-    return "".join([*parts, "</svg></figure>"])
+    return _figure(row.key, "".join([*parts, "</svg>"]))
 
 
 def _diff_lines(diff: str) -> Iterator[str]:

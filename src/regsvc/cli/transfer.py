@@ -19,7 +19,7 @@ from regsvc.cli.output import (
     json_option,
 )
 from regsvc.cli.pairs import metric_option, param_option, tag_option
-from regsvc.cli.records import record_options
+from regsvc.cli.records import captured, record_options
 from regsvc.client.records import Param, Progress
 
 Listener = Callable[[Progress], None]
@@ -56,6 +56,7 @@ def push(
     format: str,
     image: str,
     capture: bool,
+    snapshot: bool,
     build_name: str | None,
     follow_symlinks: bool,
     request_id: str | None,
@@ -83,7 +84,7 @@ def push(
             framework=framework,
             format=format,
             image=image,
-            capture=capture,
+            capture=False if build_name and not snapshot else captured(capture, snapshot),
             aliases=aliases,
             build=build_name,
             follow_symlinks=follow_symlinks,

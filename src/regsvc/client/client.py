@@ -28,8 +28,7 @@ from regsvc.client import (
 from regsvc.client import datasets as data
 from regsvc.client.build_records import Build, BuildUpdate, Event, LogLine
 from regsvc.client.cache import Cache
-from regsvc.client.capture import NOTHING
-from regsvc.client.capture import capture as take_capture
+from regsvc.client.capture import Capture, captured_for
 from regsvc.client.connection import Connection
 from regsvc.client.datasets import Dataset, DatasetComparison, DatasetUser
 from regsvc.client.lineage import LineageGraph
@@ -90,7 +89,7 @@ class Client:
         image: str = "",
         record: Record | None = None,
         attachments: Mapping[str, bytes] | None = None,
-        capture: bool = True,
+        capture: bool | Capture = True,
         follow_symlinks: bool = False,
         progress: Report | None = None,
         request_id: str | None = None,
@@ -105,7 +104,8 @@ class Client:
         `distilled`, `converted`) by reference, or by URI for models of elsewhere; `datasets` gives the split
         (`train`, `test`) by dataset; `image` is
         `REFERENCE[@sha256:DIGEST]`; `record` says the same and more, `attachments` are blobs by name. Unless `capture`
-        is false, or a build publishes it, code and environment are filled in by `regsvc.capture()`.
+        is false, or a build publishes it, code and environment are filled in by `regsvc.capture()`; what that gave may
+        also be passed.
 
         Raises `PathInvalid` (symlink out of the folder, device, a name that no version may hold),
         `InvalidArgument` (no files, bad metadata), `MetricNotFinite`, `FailedPrecondition` (a file changed
@@ -125,7 +125,7 @@ class Client:
             format=format,
             image=image,
         )
-        captured = take_capture() if capture and build is None else NOTHING
+        captured = captured_for(capture if build is None or isinstance(capture, Capture) else False)
         return push.push(
             connection,
             path,
@@ -298,10 +298,13 @@ class Client:
         connection, source = (self._connection(None), ref) if elsewhere else self._source(ref)
         return lineage.get_lineage(connection, source, direction, depth)
 
-    def compare(self, *references: str, include_same: bool = False, tensors: bool = True) -> Comparison:
+    def compare(
+        self, *references: str, include_same: bool = False, tensors: bool = True, series_points: int = 0
+    ) -> Comparison:
         """What differs between 2 to 16 versions or builds (`team/fraud/builds/7`); the first is the base.
 
-        Only rows that differ, unless `include_same`. Without `tensors` no bytes are read. Raises `NotFound`,
+        Only rows that differ, unless `include_same`. Without `tensors` no bytes are read. With `series_points` also
+        the curves of metrics over time, by at most so many points each. Raises `NotFound`,
         `InvalidArgument` (too few, too many, the same one twice).
         """
         owners = [self._source(ref) for ref in references]
@@ -309,7 +312,11 @@ class Client:
         if any(other is not connection for other, _ in owners):
             raise NameInvalid("versions of different servers cannot be compared", name=references[0])
         return comparing.compare(
-            connection, [owner for _, owner in owners], include_same=include_same, tensors=tensors
+            connection,
+            [owner for _, owner in owners],
+            include_same=include_same,
+            tensors=tensors,
+            series_points=series_points,
         )
 
     def attachment(self, ref: str, name: str) -> bytes:
@@ -360,7 +367,7 @@ class Client:
         params: Mapping[str, object] | None = None,
         tags: Mapping[str, str] | None = None,
         description: str = "",
-        capture: bool = True,
+        capture: bool | Capture = True,
     ) -> BuildSession:
         """Start a build; a context manager that ends it, as FAILED with the reason if the block raises.
 
@@ -373,7 +380,7 @@ class Client:
             params=params,
             tags=tags,
             description=description,
-            captured=take_capture() if capture else NOTHING,
+            captured=captured_for(capture),
         )
 
     def builds(self, model: str) -> Iterator[Build]:

@@ -20,9 +20,13 @@ def compare(
     *,
     include_same: bool = False,
     tensors: bool = True,
+    series_points: int = 0,
 ) -> Comparison:
     """What differs between versions and builds. Raises as `Client.compare` says."""
     request = compare_pb2.CompareRequest(
-        names=[name.wire for name in names], include_same=include_same, skip_tensors=not tensors
+        names=[name.wire for name in names],
+        include_same=include_same,
+        skip_tensors=not tensors,
+        series_points=series_points,
     )
     return comparison_from(connection.call(connection.compare.Compare, request, timeout=TIMEOUT))

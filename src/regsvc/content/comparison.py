@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from regsvc.content.drift import ColumnDrift
+
 Param = str | int | float | bool
 
 
@@ -129,6 +131,49 @@ class StepRow:
 
 
 @dataclass(frozen=True)
+class DatasetCell:
+    """The dataset version that one subject used, and its drift from the first one in the row."""
+
+    dataset: str
+    """Resource name, by number."""
+    digest: str
+    row_count: int = 0
+    column_count: int = 0
+    filter: str = ""
+    columns_added: Sequence[str] = ()
+    columns_removed: Sequence[str] = ()
+    columns_retyped: Sequence[tuple[str, str, str]] = ()
+    """(column, type before, type after)"""
+    drift: Sequence[ColumnDrift] = ()
+    """The farthest apart first."""
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    """What was used for one split; None where a subject used nothing."""
+
+    split: str
+    cells: Sequence[DatasetCell | None]
+    differs: bool
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A metric of one subject over time, by step; empty when it has none."""
+
+    steps: Sequence[int]
+    values: Sequence[float]
+
+
+@dataclass(frozen=True)
+class SeriesRow:
+    """One metric over time."""
+
+    key: str
+    curves: Sequence[Curve]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All of it; the first subject is what the others are compared with."""
 
@@ -140,6 +185,8 @@ class Comparison:
     files: Sequence[FileRow] = ()
     tensors: Sequence[TensorRow] = ()
     steps: Sequence[StepRow] = ()
+    datasets: Sequence[DatasetRow] = ()
+    series: Sequence[SeriesRow] = ()
     notes: Sequence[str] = ()
     """What was left out, and why."""
 

@@ -24,5 +24,6 @@ class CompareServicer(compare_pb2_grpc.CompareServiceServicer):
             [refs.source_from_wire(name) for name in request.names],
             include_same=request.include_same,
             skip_tensors=request.skip_tensors,
+            series_points=request.series_points,
         )
         return wire.comparison_to(found)

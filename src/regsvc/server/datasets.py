@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from regsvc import refs
 from regsvc.catalog.datasets import Dataset
-from regsvc.content.drift import ColumnDrift
 from regsvc.server import convert
 from regsvc.server.context import Context
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
 from regsvc.v1 import dataset_pb2 as pb
 from regsvc.v1 import dataset_pb2_grpc
+from regsvc.wire.drift import drift_to, retyped_to
 from regsvc.wire.values import timestamp
 
 _MOST_COLUMNS = 2_000
@@ -73,11 +73,8 @@ class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
             after=_dataset_to(view.after),
             added=drift.added,
             removed=drift.removed,
-            retyped=[
-                pb.ColumnRetyped(column=name, before=before, after=after)
-                for name, before, after in drift.retyped
-            ],
-            columns=[_drift_to(each) for each in drift.columns[:_MOST_COLUMNS]],
+            retyped=retyped_to(drift.retyped),
+            columns=map(drift_to, drift.columns[:_MOST_COLUMNS]),
         )
 
 
@@ -90,19 +87,4 @@ def _dataset_to(dataset: Dataset, profile: bytes = b"") -> pb.Dataset:
         column_count=dataset.column_count or 0,
         create_time=timestamp(dataset.created_at),
         profile=profile.decode(),
-    )
-
-
-def _drift_to(drift: ColumnDrift) -> pb.ColumnDrift:
-    return pb.ColumnDrift(
-        column=drift.name,
-        psi=drift.psi,
-        ks=drift.ks,
-        js=drift.js,
-        nulls_before=drift.nulls_before,
-        nulls_after=drift.nulls_after,
-        edges=drift.edges,
-        labels=drift.labels,
-        before=drift.before,
-        after=drift.after,
     )

@@ -62,7 +62,7 @@ class RegistryApp:
         self.lineage = Lineage(self.catalog)
         self.series = Series(self.catalog, self.limits)
         self.datasets = Datasets(self.catalog, pager)
-        self.comparer = Comparer(self.catalog, self.files)
+        self.comparer = Comparer(self.catalog, self.files, self.series)
         self.events = Events(self.catalog)
         self.housekeeping = Housekeeping(self.catalog, self.builds, self.logs, self.uploads, self.limits)
         self.housekeeping.start()

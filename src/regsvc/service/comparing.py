@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
-from regsvc.catalog import builds, comparison, provenance, versions
-from regsvc.catalog.builds import Build, Step
+from regsvc.catalog import comparison, versions
+from regsvc.catalog.builds import Step
 from regsvc.catalog.database import Catalog, Reader
-from regsvc.catalog.records import Metadata
 from regsvc.catalog.versions import VersionFile
 from regsvc.content.comparison import (
     Comparison,
+    DatasetRow,
     Direction,
     FactRow,
     FileCell,
@@ -20,63 +20,59 @@ from regsvc.content.comparison import (
     MetricRow,
     Param,
     ParamRow,
+    SeriesRow,
     StepCell,
     StepRow,
     Subject,
+    TensorRow,
     direction_of,
 )
-from regsvc.content.record import Attachment, Record, TensorSpec, digest_of
 from regsvc.errors import InvalidArgument, SameTwice
-from regsvc.refs import BuildName, VersionRef, dataset_from_wire, version_from_wire
+from regsvc.service.budget import Budget, size_of
+from regsvc.service.comparing_curves import Curves
+from regsvc.service.comparing_data import DatasetRows
+from regsvc.service.comparing_facts import facts, packages
+from regsvc.service.comparing_sides import Name, Side, read_side
 from regsvc.service.reading import VersionReader
+from regsvc.service.series import Series
 from regsvc.service.tensordiff import TensorDiff, none_changed
 
 MOST_SUBJECTS = 16
 MOST_FILES = 1_000
 MOST_TENSORS = 1_000
-MOST_BYTES = 2 << 20
-"""Of params and facts, about: the answer is one message."""
+MOST_POINTS = 500
+"""Of one curve."""
+MOST_BYTES = 3 << 20
+"""Of all rows, about: the answer is one message."""
 
-Name = VersionRef | BuildName
-R = TypeVar("R", ParamRow, FactRow)
-
-
-@dataclass(frozen=True)
-class _Side:
-    """All that is known of one subject."""
-
-    subject: Subject
-    version_id: int | None
-    metadata: Metadata
-    record: Record
-    attachments: Sequence[Attachment]
-    steps: Sequence[Step]
+R = TypeVar("R", ParamRow, MetricRow, FactRow, DatasetRow)
 
 
 class Comparer:
     """What `CompareService` does."""
 
-    def __init__(self, catalog: Catalog, files: VersionReader):
+    def __init__(self, catalog: Catalog, files: VersionReader, series: Series):
         self._catalog = catalog
         self._files = files
+        self._series = series
 
-    def compare(self, names: Sequence[Name], *, include_same: bool, skip_tensors: bool) -> Comparison:
+    def compare(
+        self, names: Sequence[Name], *, include_same: bool, skip_tensors: bool, series_points: int
+    ) -> Comparison:
         """Compare versions and builds with the first of them. Errors as Compare documents."""
         if not 2 <= len(names) <= MOST_SUBJECTS:
             raise InvalidArgument(
                 f"{len(names)} to compare; it takes 2 to {MOST_SUBJECTS}", limit=MOST_SUBJECTS
             )
-        sides = self._catalog.read(lambda db: [_side(db, name) for name in names])
-        seen: set[str] = set()
-        for side in sides:
-            if side.subject.name in seen:
-                raise SameTwice(f"{side.subject.name} is compared with itself", name=side.subject.name)
-            seen.add(side.subject.name)
-        ids = [side.version_id for side in sides]
+        if series_points == 1:
+            raise InvalidArgument("series_points is 0, or 2 and more", series_points=series_points)
+        sides = self._catalog.read(lambda db: [read_side(db, name) for name in names])
+        _check_distinct(sides)
         subjects, files, notes = self._catalog.read(lambda db: _files(db, sides))
         tensors = none_changed(len(sides))
         if not skip_tensors:
             diff = TensorDiff(self._catalog, self._files)
+            ids = [side.version_id for side in sides]
             tensors = diff.compare(ids, most_rows=MOST_TENSORS, include_same=include_same)
         counted = [
             replace(subject, tensors_added=added, tensors_removed=removed, tensors_changed=changed)
@@ -84,84 +80,38 @@ class Comparer:
                 subjects, tensors.added, tensors.removed, tensors.changed, strict=True
             )
         ]
-        budget = _Budget(MOST_BYTES, include_same=include_same)
+
+        def wanted(rows: Iterable[R]) -> Iterator[R]:
+            return (row for row in rows if include_same or row.differs)
+
+        budget = Budget(MOST_BYTES)
         found = Comparison(
             subjects=counted,
-            metrics=[row for row in _metrics(sides) if include_same or row.differs],
-            params=budget.take("params", _params(sides)),
-            facts=budget.take("facts", _facts(sides)),
-            packages=budget.take("packages", _packages(sides)),
-            files=files,
-            tensors=tensors.rows,
-            steps=_steps(sides),
+            metrics=budget.take("metrics", wanted(_metrics(sides)), _weigh_metric),
+            params=budget.take("params", wanted(_params(sides)), _weigh_param),
+            facts=budget.take("facts", wanted(facts(sides)), _weigh_fact),
+            packages=budget.take("packages", wanted(packages(sides)), _weigh_fact),
+            steps=budget.take("steps", _steps(sides), _weigh_step),
+            files=budget.take("files that differ", files, _weigh_file),
+            tensors=budget.take("tensors that differ", tensors.rows, _weigh_tensor),
         )
-        return replace(found, notes=(*notes, *tensors.notes, *budget.notes))
 
+        def with_datasets(db: Reader) -> tuple[list[DatasetRow], list[str]]:
+            data = DatasetRows(db)
+            return budget.take("datasets", wanted(data.rows(sides)), _weigh_dataset), data.notes
 
-class _Budget:
-    """Rows until they are too many for one message."""
-
-    def __init__(self, size: int, *, include_same: bool):
-        self._left = size
-        self._include_same = include_same
-        self.notes: list[str] = []
-
-    def take(self, what: str, rows: Iterable[R]) -> Sequence[R]:
-        """Those that differ, or all, and a note when they are cut."""
-        taken: list[R] = []
-        for row in rows:
-            if not (row.differs or self._include_same):
-                continue
-            self._left -= len(row.key) + sum(
-                8 + len(value) if isinstance(value, str) else 16 for value in row.values
-            )
-            if self._left < 0:
-                self.notes.append(f"only the first {len(taken)} {what} are listed")
-                break
-            taken.append(row)
-        return taken
-
-
-def _side(db: Reader, name: Name) -> _Side:
-    if isinstance(name, BuildName):
-        build = builds.find(db, name)
-        return _Side(
-            _with_build(Subject(build.name.wire, build.created_at), build),
-            None,
-            builds.metadata(db, build),
-            provenance.find(db, "build", build.id),
-            provenance.attachments(db, "build", build.id),
-            builds.steps(db, build.id),
+        used, more = self._catalog.read(with_datasets)
+        curves = Curves(self._catalog, self._series, min(series_points, MOST_POINTS))
+        drawn = budget.take("curves", curves.rows(sides), _weigh_series) if series_points else []
+        return replace(
+            found,
+            datasets=used,
+            series=drawn,
+            notes=(*notes, *tensors.notes, *more, *curves.notes, *budget.notes),
         )
-    version = versions.find(db, name)
-    subject = Subject(
-        version.ref.wire,
-        version.created_at,
-        digest=version.digest.hex(),
-        aliases=version.aliases,
-        file_count=version.file_count,
-        size=version.size,
-    )
-    steps: Sequence[Step] = ()
-    if version.build is not None:
-        made_by = builds.find(db, version.build)
-        subject, steps = _with_build(subject, made_by), builds.steps(db, made_by.id)
-    return _Side(
-        subject,
-        version.id,
-        version.metadata,
-        provenance.find(db, "version", version.id),
-        provenance.attachments(db, "version", version.id),
-        steps,
-    )
 
 
-def _with_build(subject: Subject, build: Build) -> Subject:
-    seconds = 0.0 if build.ended_at is None else (build.ended_at - build.created_at) / 1e6
-    return replace(subject, build=build.name.wire, build_state=build.state.name, build_seconds=seconds)
-
-
-def _params(sides: Sequence[_Side]) -> Iterator[ParamRow]:
+def _params(sides: Sequence[Side]) -> Iterator[ParamRow]:
     tables = [side.metadata.params for side in sides]
     for key in sorted(set().union(*tables)):
         values: list[Param | None] = [table.get(key) for table in tables]
@@ -169,7 +119,7 @@ def _params(sides: Sequence[_Side]) -> Iterator[ParamRow]:
         yield ParamRow(key, values, len({(type(value), value) for value in values}) > 1)
 
 
-def _metrics(sides: Sequence[_Side]) -> Iterator[MetricRow]:
+def _metrics(sides: Sequence[Side]) -> Iterator[MetricRow]:
     tables = [side.metadata.metrics for side in sides]
     for key in sorted(set().union(*tables)):
         values = [table.get(key) for table in tables]
@@ -187,86 +137,7 @@ def _best(values: Sequence[float | None], direction: Direction) -> list[bool]:
     return [value == best for value in values]
 
 
-def _facts(sides: Sequence[_Side]) -> Iterator[FactRow]:
-    yield _fact("model", "description", [side.metadata.description for side in sides])
-    yield _fact("model", "framework", [side.record.framework for side in sides])
-    yield _fact("model", "format", [side.record.format for side in sides])
-    yield _fact("model", "labels", [", ".join(sorted(side.record.labels)) for side in sides])
-    yield _fact("model", "parents", [", ".join(_parents(side.record)) for side in sides])
-    yield _fact("model", "card", [_digest(side.record.card) for side in sides])
-    yield from _tables("datasets", [_datasets(side.record) for side in sides])
-    yield _fact("signature", "inputs", [_specs(side.record.signature.inputs) for side in sides])
-    yield _fact("signature", "outputs", [_specs(side.record.signature.outputs) for side in sides])
-    yield _fact("signature", "json_schema", [_digest(side.record.signature.json_schema) for side in sides])
-    yield _fact("image", "reference", [side.record.image.reference for side in sides])
-    yield _fact("image", "digest", [side.record.image.digest for side in sides])
-    yield _fact("code", "remote", [side.record.code.remote for side in sides])
-    yield _fact("code", "commit", [side.record.code.commit for side in sides])
-    yield _fact("code", "branch", [side.record.code.branch for side in sides])
-    yield _fact("code", "changes", [_changes(side) for side in sides])
-    environments = [side.record.environment for side in sides]
-    yield _fact("environment", "python", [each.python for each in environments])
-    yield _fact("environment", "platform", [each.platform for each in environments])
-    yield _fact(
-        "environment", "cpu", [f"{each.cores} x {each.cpu}" if each.cpu else "" for each in environments]
-    )
-    yield _fact("environment", "memory", [str(each.memory_bytes or "") for each in environments])
-    yield _fact(
-        "environment",
-        "accelerators",
-        [", ".join(f"{a.name} (driver {a.driver})" for a in each.accelerators) for each in environments],
-    )
-    yield from _tables("variables", [each.variables for each in environments])
-    yield from _tables("tags", [side.metadata.tags for side in sides])
-
-
-def _packages(sides: Sequence[_Side]) -> Iterator[FactRow]:
-    yield from _tables("", [side.record.environment.packages for side in sides])
-
-
-def _tables(section: str, tables: Sequence[Mapping[str, str]]) -> Iterator[FactRow]:
-    for key in sorted(set().union(*tables)):
-        yield _fact(section, key, [table.get(key, "") for table in tables])
-
-
-def _fact(section: str, key: str, values: Sequence[str]) -> FactRow:
-    return FactRow(section, key, values, len(set(values)) > 1)
-
-
-def _parents(record: Record) -> Iterator[str]:
-    for parent in record.parents:
-        name = str(version_from_wire(parent.version)) if parent.version else parent.uri
-        yield f"{parent.relation.name.lower().replace('_', '-')} {name}"
-
-
-def _datasets(record: Record) -> dict[str, str]:
-    """Versions by dataset and split."""
-    found: dict[str, str] = {}
-    for use in record.datasets:
-        ref = dataset_from_wire(use.dataset)
-        key = f"{ref.namespace}/{ref.dataset}{f' ({use.split})' if use.split else ''}"
-        found[key] = ", ".join(filter(None, [found.get(key, ""), f":{ref.number}"]))
-    return found
-
-
-def _specs(specs: Sequence[TensorSpec]) -> str:
-    return ", ".join(f"{each.name}: {each.dtype}{list(each.shape)}" for each in specs)
-
-
-def _digest(text: str) -> str:
-    return f"b3:{digest_of(text.encode('utf-8', 'replace')).hex()}" if text else ""
-
-
-def _changes(side: _Side) -> str:
-    """What is not committed: the digest of the stored diff, or that there was something."""
-    code = side.record.code
-    for attachment in side.attachments:
-        if code.diff and attachment.name == code.diff:
-            return f"{attachment.name} b3:{attachment.digest.hex()}"
-    return "not kept" if code.dirty else ""
-
-
-def _files(db: Reader, sides: Sequence[_Side]) -> tuple[list[Subject], list[FileRow], list[str]]:
+def _files(db: Reader, sides: Sequence[Side]) -> tuple[list[Subject], list[FileRow], list[str]]:
     """The subjects with their counts, the rows that differ, and what was left out."""
     base = sides[0].version_id
     subjects = [sides[0].subject]
@@ -310,7 +181,7 @@ def _file_row(db: Reader, path: str, tables: Sequence[Mapping[str, VersionFile]]
     return FileRow(path, cells)
 
 
-def _steps(sides: Sequence[_Side]) -> list[StepRow]:
+def _steps(sides: Sequence[Side]) -> list[StepRow]:
     names = dict.fromkeys(step.name for side in sides for step in side.steps)
     return [StepRow(name, [_step(name, side.steps) for side in sides]) for name in names]
 
@@ -321,3 +192,57 @@ def _step(name: str, steps: Sequence[Step]) -> StepCell | None:
         return None
     ended = [(step.ended_at - step.started_at) / 1e6 for step in same if step.ended_at is not None]
     return StepCell(same[-1].state.name, sum(ended))
+
+
+def _check_distinct(sides: Sequence[Side]) -> None:
+    seen: set[str] = set()
+    for side in sides:
+        if side.subject.name in seen:
+            raise SameTwice(f"{side.subject.name} is compared with itself", name=side.subject.name)
+        seen.add(side.subject.name)
+
+
+# About how many bytes a row takes on the wire.
+
+
+def _weigh_param(row: ParamRow) -> int:
+    return size_of(row.key) + sum(size_of(each) if isinstance(each, str) else 16 for each in row.values)
+
+
+def _weigh_metric(row: MetricRow) -> int:
+    return size_of(row.key) + 16 * len(row.values)
+
+
+def _weigh_fact(row: FactRow) -> int:
+    return size_of(row.section, row.key, *row.values)
+
+
+def _weigh_dataset(row: DatasetRow) -> int:
+    return size_of(row.split) + sum(
+        size_of(cell.dataset, cell.digest, cell.filter, *cell.columns_added, *cell.columns_removed)
+        + sum(size_of(*each) for each in cell.columns_retyped)
+        + sum(
+            size_of(each.name, *each.labels) + 50 + 8 * (len(each.edges) + 2 * len(each.before))
+            for each in cell.drift
+        )
+        for cell in row.cells
+        if cell is not None
+    )
+
+
+def _weigh_step(row: StepRow) -> int:
+    return size_of(row.name) + 28 * len(row.cells)
+
+
+def _weigh_file(row: FileRow) -> int:
+    return size_of(row.path) + 96 * len(row.cells)
+
+
+def _weigh_tensor(row: TensorRow) -> int:
+    return size_of(row.name) + sum(
+        size_of(cell.file, cell.dtype) + 20 + 4 * len(cell.shape) for cell in row.cells if cell is not None
+    )
+
+
+def _weigh_series(row: SeriesRow) -> int:
+    return size_of(row.key) + sum(8 + 12 * len(curve.steps) for curve in row.curves)

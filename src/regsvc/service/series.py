@@ -51,6 +51,12 @@ class Series:
             return iter([self._chosen(series, max_points)])
         return self._pages(series)
 
+    def thinned(self, series: SeriesId, max_points: int) -> Sequence[Point]:
+        """At most `max_points` of a series, those that show its shape best. Raises `ResourceExhausted`."""
+        if max_points < series.count:
+            return self._chosen(series, max_points)
+        return [point for page in self._pages(series) for point in page][:max_points]
+
     def evaluate(self, ref: VersionRef, source: str, points: Sequence[MetricPoint], request: Request) -> None:
         """Add to a version's evaluations. Errors as AddEvaluation documents."""
         if len(points) > self._limits.max_metric_points:

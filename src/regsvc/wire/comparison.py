@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from regsvc.content.comparison import (
     Comparison,
+    Curve,
+    DatasetCell,
+    DatasetRow,
     Direction,
     FactRow,
     FileCell,
@@ -11,6 +14,7 @@ from regsvc.content.comparison import (
     MetricRow,
     Param,
     ParamRow,
+    SeriesRow,
     StepCell,
     StepRow,
     Subject,
@@ -18,6 +22,7 @@ from regsvc.content.comparison import (
     TensorRow,
 )
 from regsvc.v1 import compare_pb2 as pb
+from regsvc.wire.drift import drift_from, drift_to, retyped_from, retyped_to
 from regsvc.wire.values import microseconds, param_to, timestamp
 
 _COUNTS = (
@@ -71,6 +76,19 @@ def comparison_to(found: Comparison) -> pb.CompareResponse:
             pb.ComparedStep(name=row.name, cells=[_step_to(cell) for cell in row.cells])
             for row in found.steps
         ],
+        datasets=[
+            pb.ComparedDataset(
+                split=row.split, cells=[_dataset_to(cell) for cell in row.cells], differs=row.differs
+            )
+            for row in found.datasets
+        ],
+        series=[
+            pb.ComparedSeries(
+                key=row.key,
+                curves=[pb.ComparedCurve(steps=curve.steps, values=curve.values) for curve in row.curves],
+            )
+            for row in found.series
+        ],
         notes=found.notes,
     )
 
@@ -112,6 +130,14 @@ def comparison_from(message: pb.CompareResponse) -> Comparison:
                 [StepCell(cell.state, cell.seconds) if cell.present else None for cell in row.cells],
             )
             for row in message.steps
+        ],
+        datasets=[
+            DatasetRow(row.split, [_dataset_from(cell) for cell in row.cells], row.differs)
+            for row in message.datasets
+        ],
+        series=[
+            SeriesRow(row.key, [Curve(list(curve.steps), list(curve.values)) for curve in row.curves])
+            for row in message.series
         ],
         notes=list(message.notes),
     )
@@ -178,3 +204,36 @@ def _step_to(cell: StepCell | None) -> pb.ComparedStepCell:
     if cell is None:
         return pb.ComparedStepCell()
     return pb.ComparedStepCell(present=True, state=cell.state, seconds=cell.seconds)
+
+
+def _dataset_to(cell: DatasetCell | None) -> pb.ComparedDatasetCell:
+    if cell is None:
+        return pb.ComparedDatasetCell()
+    return pb.ComparedDatasetCell(
+        present=True,
+        dataset=cell.dataset,
+        digest=cell.digest,
+        row_count=cell.row_count,
+        column_count=cell.column_count,
+        filter=cell.filter,
+        columns_added=cell.columns_added,
+        columns_removed=cell.columns_removed,
+        columns_retyped=retyped_to(cell.columns_retyped),
+        drift=map(drift_to, cell.drift),
+    )
+
+
+def _dataset_from(cell: pb.ComparedDatasetCell) -> DatasetCell | None:
+    if not cell.present:
+        return None
+    return DatasetCell(
+        cell.dataset,
+        cell.digest,
+        cell.row_count,
+        cell.column_count,
+        cell.filter,
+        list(cell.columns_added),
+        list(cell.columns_removed),
+        retyped_from(cell.columns_retyped),
+        list(map(drift_from, cell.drift)),
+    )

@@ -30,8 +30,11 @@ class Capture:
 NOTHING = Capture()
 
 
-def capture(folder: str | os.PathLike[str] = ".") -> Capture:
+def capture(folder: str | os.PathLike[str] = ".", *, snapshot: bool = False) -> Capture:
     """Code and environment of this process: the git repository around `folder`, and the Python that runs.
+
+    With `snapshot` also the sources, as the attachment `source.tar.gz`: the files below `folder` that git tracks,
+    as they are now, or all of them where there is no git.
 
     Never raises; what could not be read is in `record.gaps`. Of environment variables only those that
     `REGSVC_CAPTURE_VARIABLES` (patterns, separated by commas) allows are taken, and URLs lose their credentials.
@@ -42,6 +45,17 @@ def capture(folder: str | os.PathLike[str] = ".") -> Capture:
         return NOTHING
     gaps: list[str] = []
     attachments: dict[str, bytes] = {}
-    code = Code() if wanted == "environment" else capture_code(Path(folder), attachments, gaps)
+    code = (
+        Code()
+        if wanted == "environment"
+        else capture_code(Path(folder), attachments, gaps, snapshot=snapshot)
+    )
     environment = Environment() if wanted == "code" else capture_environment(Path(folder), attachments, gaps)
     return Capture(Record(code=code, environment=environment, gaps=tuple(gaps)), attachments)
+
+
+def captured_for(wanted: bool | Capture) -> Capture:
+    """What a push or build takes: what was captured already, what there is now, or nothing."""
+    if isinstance(wanted, Capture):
+        return wanted
+    return capture() if wanted else NOTHING

@@ -6,9 +6,13 @@ import os
 import shutil
 import subprocess
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from regsvc.client.capture.snapshot import SNAPSHOT
+from regsvc.client.capture.snapshot import snapshot as take_snapshot
 from regsvc.content.record import Code
 
 MAX_DIFF_BYTES = 16 << 20
@@ -20,24 +24,39 @@ _SECONDS = 10.0
 """For one question to git; a repository on a dead network drive must not hold up a push."""
 
 
-def capture_code(folder: Path, attachments: dict[str, bytes], gaps: list[str]) -> Code:
+def capture_code(
+    folder: Path, attachments: dict[str, bytes], gaps: list[str], *, snapshot: bool = False
+) -> Code:
     """What git tells of the folder; empty outside of a repository. Untracked files are counted, not kept."""
+    code, tracked = _of_git(folder, attachments, gaps)
+    packed = take_snapshot(folder, tracked() if tracked else None, gaps) if snapshot else None
+    if packed is None:
+        return code
+    attachments[SNAPSHOT] = packed
+    return replace(code, snapshot=SNAPSHOT)
+
+
+def _of_git(
+    folder: Path, attachments: dict[str, bytes], gaps: list[str]
+) -> tuple[Code, Callable[[], list[str]] | None]:
+    """What git tells, and how to list the files below the folder that it tracks."""
     git = shutil.which("git")
     if git is None:
         if any((parent / ".git").exists() for parent in (folder.absolute(), *folder.absolute().parents)):
             gaps.append("code: git is not installed")
-        return Code()
+        return Code(), None
     repository = _Git(git, folder)
     if repository.ask("rev-parse", "--is-inside-work-tree") != "true":
         if repository.slow:
             gaps.append(f"code: git did not answer within {_SECONDS:g} s")
-        return Code()
+        return Code(), None
     remote = without_credentials(repository.ask("remote", "get-url", "origin") or _first_remote(repository))
     commit = repository.ask("rev-parse", "--verify", "--quiet", "HEAD")
     branch = repository.ask("symbolic-ref", "--short", "--quiet", "HEAD")
     if not commit:
         gaps.append("code: the repository has no commits")
-        return Code(remote=remote, branch=branch, dirty=bool(repository.ask("status", "--porcelain")))
+        dirty = bool(repository.ask("status", "--porcelain"))
+        return Code(remote=remote, branch=branch, dirty=dirty), repository.tracked
     status = repository.ask("status", "--porcelain", "--untracked-files=normal").splitlines()
     untracked = sum(line.startswith("??") for line in status)
     if untracked:
@@ -55,7 +74,8 @@ def capture_code(folder: Path, attachments: dict[str, bytes], gaps: list[str]) -
             name = DIFF
     if repository.slow:
         gaps.append(f"code: git did not answer within {_SECONDS:g} s")
-    return Code(remote=remote, commit=commit, branch=branch, dirty=bool(status), diff=name)
+    code = Code(remote=remote, commit=commit, branch=branch, dirty=bool(status), diff=name)
+    return code, repository.tracked
 
 
 def without_credentials(url: str) -> str:
@@ -90,6 +110,11 @@ class _Git:
         """One line or more of text; empty when git refuses."""
         answer = self.read(*arguments, limit=1 << 20)
         return "" if answer is None else answer.decode("utf-8", "replace").strip()
+
+    def tracked(self) -> list[str]:
+        """Files below the folder that git tracks, relative to it."""
+        answer = self.read("ls-files", "-z", limit=16 << 20) or b""
+        return [os.fsdecode(name) for name in answer.split(b"\0") if name]
 
     def read(self, *arguments: str, limit: int) -> bytes | None:
         """What git prints; None when it refuses, takes too long, or prints more than `limit` bytes."""

@@ -1,0 +1,86 @@
+"""What changed in the code: git's diff between commits, and what was not committed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from regsvc.cli.comparison import short_name
+from regsvc.client.client import Client
+from regsvc.content.comparison import Comparison
+from regsvc.errors import NotFound
+
+MAX_DIFF = 1 << 20
+"""Characters of one diff."""
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Changes of code, as git prints them."""
+
+    title: str
+    text: str
+
+
+def code_diffs(client: Client, found: Comparison, repository: Path) -> list[Diff]:
+    """From the first subject's commit to the last one's, when the repository has both; and what was not committed.
+
+    The latter comes from the records, where the subjects differ in it.
+    """
+    return [*_between_commits(found, repository), *_not_committed(client, found)]
+
+
+def _between_commits(found: Comparison, repository: Path) -> Iterator[Diff]:
+    known = [commit for commit in _code(found, "commit") if commit]
+    git = shutil.which("git")
+    if git is None or len(set(known)) < 2:
+        return
+    first, last = known[0], known[-1]
+    if not all(set(commit) <= set("0123456789abcdef") for commit in (first, last)):
+        return
+    command = [
+        git,
+        "-C",
+        str(repository),
+        "diff",
+        "--no-color",
+        "--no-ext-diff",
+        "--stat",
+        "--patch",
+        first,
+        last,
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=30, check=True, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError):
+        return
+    if done.stdout:
+        yield Diff(f"{first[:12]} to {last[:12]}", _cut(done.stdout))
+
+
+def _not_committed(client: Client, found: Comparison) -> Iterator[Diff]:
+    seen: set[str] = set()
+    for subject, changes in zip(found.subjects, _code(found, "changes"), strict=False):
+        name, _, digest = changes.partition(" b3:")
+        if not digest or digest in seen:
+            continue
+        seen.add(digest)
+        reference = short_name(subject.name)
+        try:
+            data = client.attachment(reference, name)
+        except NotFound:
+            continue
+        yield Diff(f"not committed in {reference}", _cut(data))
+
+
+def _code(found: Comparison, key: str) -> tuple[str, ...]:
+    rows = (row.values for row in found.facts if (row.section, row.key) == ("code", key))
+    return tuple(next(rows, ()))
+
+
+def _cut(data: bytes) -> str:
+    text = data.decode("utf-8", "replace")
+    return text if len(text) <= MAX_DIFF else text[:MAX_DIFF] + "\n... cut\n"
