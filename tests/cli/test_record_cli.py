@@ -12,6 +12,8 @@ import pytest
 from blake3 import blake3
 from support import Server
 
+import regsvc
+
 
 @pytest.fixture(scope="module")
 def story(shared_server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Server, Path]:
@@ -140,6 +142,47 @@ def test_markdown_and_html_are_whole_and_escape_what_they_show(
     assert open_tags == []
     assert not re.search(r"(src|href)=", text), "nothing is loaded"
     assert "<svg" in text
+
+
+def test_lineage_of_a_dataset_shows_what_was_made_with_it(story: tuple[Server, Path], tmp_path: Path) -> None:
+    server, folder = story
+    (tmp_path / "t.csv").write_text("a\n1\n")
+    server.cli("dataset", "log", str(tmp_path / "t.csv"), "used/x")
+    command = ("push", str(folder / "model"), "used/x", "--dataset", "train=used/x:1")
+    server.cli(*command, "--parent", "quantised=story/fraud:1")
+    up = server.cli("lineage", "used/x:1", "--up").stdout.splitlines()
+    assert up[2:] == [
+        "├─ quantised story/fraud:1 (v1)",
+        "│  └─ fine-tuned hf:org/base",
+        "└─ train used/x:1 (dataset)",
+    ]
+    down = server.cli("lineage", "--dataset", "used/x:1").stdout.splitlines()
+    assert down == ["used/x:1 (dataset)", "made into", "└─ train used/x:1"]
+    whole = server.cli("lineage", "--dataset", "used/x").stdout.splitlines()
+    assert whole[:1] + whole[2:] == [
+        "used/x (dataset)",
+        "└─ used/x:1 (dataset)",
+        "   └─ train used/x:1",
+    ]
+    dot = server.cli("lineage", "--dataset", "used/x:1", "--dot").stdout
+    assert '"used/x:1 (dataset)" [label="used/x:1 (dataset)", style=bold, shape=cylinder];' in dot
+    assert '"used/x:1 (dataset)" -> "used/x:1" [label="train"];' in dot
+    document = json.loads(server.cli("lineage", "--dataset", "used/x:1", "--json").stdout)
+    assert [(node["reference"], node["kind"]) for node in document["nodes"]] == [
+        ("used/x:1", "dataset"),
+        ("used/x:1", "version"),
+    ]
+    for wrong in ((), ("used/x:1", "--dataset", "used/x")):
+        assert server.cli("lineage", *wrong, check=False).returncode == 2
+
+
+def test_a_build_shows_what_its_versions_were_made_from(story: tuple[Server, Path]) -> None:
+    server, folder = story
+    with regsvc.connect(server.endpoint) as client, client.build("made/from") as build:
+        version = build.publish(folder / "model", parents={"story/fraud:1": "fine-tuned"})
+    tree = server.cli("lineage", build.name).stdout.splitlines()
+    assert tree[1:3] == ["made from", "└─ fine-tuned story/fraud:1 (v1)"]
+    assert f"└─ built {version.reference}" in tree
 
 
 def test_search_finds_by_expression_and_tells_where_one_is_wrong(story: tuple[Server, Path]) -> None:

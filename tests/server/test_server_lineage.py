@@ -1,15 +1,20 @@
-"""Lineage on the wire: a graph of versions, builds and models of elsewhere."""
+"""Lineage on the wire: a graph of versions, builds, datasets and models of elsewhere."""
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
+from blake3 import blake3
 from server.wire import LIMIT, Wire
 
+from regsvc.v1 import dataset_pb2 as data
+from regsvc.v1 import dataset_pb2_grpc, lineage_pb2_grpc, record_pb2_grpc
 from regsvc.v1 import lineage_pb2 as pb
-from regsvc.v1 import lineage_pb2_grpc
 from regsvc.v1 import record_pb2 as rec
 from regsvc.v1 import registry_pb2 as reg
 
+_COUNT = itertools.count()
 TUNED, MERGED = rec.PARENT_RELATION_FINE_TUNED, rec.PARENT_RELATION_MERGED
 
 
@@ -121,3 +126,109 @@ def test_the_depth_ends_a_walk_and_that_is_said(wire: Wire) -> None:
 def test_what_has_no_lineage_is_refused(wire: Wire, name: str, depth: int, code: str) -> None:
     with wire.refused(code):
         walk(wire, name, depth=depth)
+
+
+def register(wire: Wire, dataset: str) -> str:
+    """A version of the dataset `line/{dataset}`; gives its name."""
+    stub = dataset_pb2_grpc.DatasetServiceStub(wire.channel)
+    digest = blake3(f"{dataset}{next(_COUNT)}".encode()).hexdigest()
+    request = data.RegisterDatasetRequest(parent=f"namespaces/line/datasets/{dataset}", digest=digest)
+    return str(stub.RegisterDataset(request, timeout=LIMIT).dataset.name)
+
+
+def using(**datasets: str) -> rec.Record:
+    """A record of datasets by split."""
+    return rec.Record(
+        datasets=[rec.DatasetUse(dataset=name, split=split) for split, name in datasets.items()]
+    )
+
+
+def log(wire: Wire, build: str, record: rec.Record) -> None:
+    """LogRecord."""
+    stub = record_pb2_grpc.RecordServiceStub(wire.channel)
+    stub.LogRecord(rec.LogRecordRequest(build=build, record=record), timeout=LIMIT)
+
+
+def test_what_is_affected_by_a_dataset_is_one_call(wire: Wire) -> None:
+    first, second = register(wire, "affected"), register(wire, "affected")
+    unused = register(wire, "affected")
+    made = wire.push("line/with", {"a": b"1"}, record=using(train=first, test=first)).name
+    tuned = push(wire, "line/tuned", (TUNED, made)).name
+    publisher, lost = wire.create_build("line/builds"), wire.create_build("line/builds")
+    for build in (publisher, lost):
+        log(wire, build, using(train=second))
+    published = push(wire, "line/builds", build=publisher).name
+
+    of_first = {(first, made, "train"), (first, made, "test"), (made, tuned, "fine-tuned")}
+    of_second = {
+        (second, publisher, "train"),
+        (second, published, "train"),
+        (publisher, published, "built"),
+        (second, lost, "train"),
+    }
+    one = walk(wire, first)
+    assert one.root == first
+    assert edges(one) == of_first
+    assert {node.name: node.distance for node in one.nodes} == {first: 0, made: 1, tuned: 2}
+    assert all(node.create_time.seconds for node in one.nodes)
+    assert edges(walk(wire, second)) == of_second
+    whole = "namespaces/line/datasets/affected"
+    found = walk(wire, whole, direction=pb.LINEAGE_DIRECTION_DOWN)
+    assert found.root == whole
+    assert edges(found) == of_first | of_second | {(whole, first, ""), (whole, second, "")}
+    assert [node.name for node in found.nodes if node.distance == 1] == [first, second]
+    alone = walk(wire, unused)
+    assert ([node.name for node in alone.nodes], len(alone.edges)) == ([unused], 0)
+    assert walk(wire, f"{whole}/versions/latest").root == unused
+    assert edges(walk(wire, whole, direction=pb.LINEAGE_DIRECTION_UP)) == set()
+    for name in (f"{whole}/versions/9", "namespaces/line/datasets/nowhere"):
+        with wire.refused("NOT_FOUND", "NOT_FOUND"):
+            walk(wire, name)
+    with wire.refused("INVALID_ARGUMENT", "NAME_INVALID"):
+        walk(wire, f"{whole}/versions/x")
+
+
+def test_datasets_stand_above_versions_and_builds(wire: Wire) -> None:
+    table, held_out = register(wire, "above"), register(wire, "above")
+    base = wire.push("line/base-of", {"a": b"1"}, record=using(train=table)).name
+    build = wire.create_build("line/user")
+    log(wire, build, using(test=held_out))
+    child = push(wire, "line/user", (TUNED, base), build=build).name
+    up = walk(wire, child, direction=pb.LINEAGE_DIRECTION_UP)
+    expected = {
+        (build, child, "built"),
+        (base, child, "fine-tuned"),
+        (held_out, child, "test"),
+        (table, base, "train"),
+    }
+    assert edges(up) == expected
+    assert {node.name: node.distance for node in up.nodes} == {
+        child: 0,
+        base: -1,
+        build: -1,
+        held_out: -1,
+        table: -2,
+    }
+    of_build = walk(wire, build, direction=pb.LINEAGE_DIRECTION_UP)
+    assert edges(of_build) == {*expected, (held_out, build, "test")}
+    assert {node.name: node.distance for node in of_build.nodes} == {
+        build: 0,
+        child: 1,
+        base: -1,
+        held_out: -1,
+        table: -2,
+    }
+    assert [node.name for node in of_build.nodes] == [build, held_out, base, child, table]
+    idle = wire.create_build("line/user")
+    log(wire, idle, using(train=table))
+    assert edges(walk(wire, idle)) == {(table, idle, "train")}
+
+
+def test_the_root_comes_first_then_nodes_by_distance_and_name(wire: Wire) -> None:
+    base = push(wire, "line/order").name
+    for model in ("line/order-b", "line/order-a"):
+        push(wire, model, (TUNED, base))
+    found = walk(wire, base)
+    names = [node.name for node in found.nodes]
+    assert names == [base, *sorted(names[1:])]
+    assert len(names) == 3

@@ -12,9 +12,13 @@ from regsvc import refs
 from regsvc.cli.output import connect_from_context, emit_json, json_option, json_time
 from regsvc.client.lineage import LineageGraph
 
+_Links = dict[str, dict[tuple[str, str], None]]
+"""(other, relation) by name, in order."""
+
 
 @click.command()
-@click.argument("ref")
+@click.argument("ref", required=False)
+@click.option("--dataset", metavar="DATASET", help="Of a dataset, or one version of it, instead of REF.")
 @click.option("--up", "direction", flag_value="up", help="Only what it was made from.")
 @click.option("--down", "direction", flag_value="down", help="Only what was made from it.")
 @click.option(
@@ -24,19 +28,27 @@ from regsvc.client.lineage import LineageGraph
 @json_option
 @click.pass_context
 def lineage(
-    ctx: click.Context, ref: str, direction: str | None, depth: int, dot: bool, as_json: bool
+    ctx: click.Context,
+    ref: str | None,
+    dataset: str | None,
+    direction: str | None,
+    depth: int,
+    dot: bool,
+    as_json: bool,
 ) -> None:
     """Show what REF was made from, and what was made from it, as two trees.
 
     REF is a version, a build, or the URI of a model of elsewhere: regsvc lineage hf:org/model --down tells what is
-    affected by it.
+    affected by it, and regsvc lineage --dataset team/tx:1 what is affected by a dataset.
     """
-    elsewhere = refs.is_elsewhere(ref)
-    client = connect_from_context(ctx, None if elsewhere else refs.parse_source(ref)[0])
-    graph = client.lineage(ref, direction=direction or "both", depth=depth)
+    if (ref is None) == (dataset is None):
+        raise click.UsageError("give a REF or a --dataset")
+    here = ref is not None and not refs.is_elsewhere(ref)
+    client = connect_from_context(ctx, refs.parse_source(ref)[0] if here and ref else None)
+    graph = client.lineage(ref or "", dataset=dataset or "", direction=direction or "both", depth=depth)
     if as_json:
         nodes = [
-            {**asdict(node), "created": json_time(node.created) if node.created else None}
+            {**asdict(node), "reference": node.reference, "created": json_time(node.created)}
             for node in graph.nodes.values()
         ]
         edges = [asdict(edge) for edge in graph.edges]
@@ -51,12 +63,14 @@ def _trees(graph: LineageGraph) -> Iterator[str]:
     yield _label(graph, graph.root)
     up = [edge for edge in graph.edges if graph.nodes[edge.source].distance < 0]
     down = [edge for edge in graph.edges if graph.nodes[edge.source].distance >= 0]
-    above: dict[str, list[tuple[str, str]]] = {}
-    below: dict[str, list[tuple[str, str]]] = {}
+    above: _Links = {}
+    below: _Links = {}
     for edge in up:
-        above.setdefault(edge.target, []).append((edge.source, edge.relation))
+        # What the versions of a build were made from stands below the build.
+        target = graph.root if graph.nodes[edge.target].distance > 0 else edge.target
+        above.setdefault(target, {})[edge.source, edge.relation] = None
     for edge in down:
-        below.setdefault(edge.source, []).append((edge.target, edge.relation))
+        below.setdefault(edge.source, {})[edge.target, edge.relation] = None
     if graph.root in above:
         yield "made from"
         yield from _branches(graph, above, graph.root, "", {graph.root})
@@ -67,11 +81,9 @@ def _trees(graph: LineageGraph) -> Iterator[str]:
         yield "... and more"
 
 
-def _branches(
-    graph: LineageGraph, links: dict[str, list[tuple[str, str]]], name: str, indent: str, seen: set[str]
-) -> Iterator[str]:
+def _branches(graph: LineageGraph, links: _Links, name: str, indent: str, seen: set[str]) -> Iterator[str]:
     """The tree below a node; what stands there already is named, not repeated."""
-    following = links.get(name, [])
+    following = links.get(name, {})
     for place, (other, relation) in enumerate(following):
         last = place == len(following) - 1
         again = " ..." if other in seen and other in links else ""
@@ -92,6 +104,7 @@ def _dot(graph: LineageGraph) -> Iterator[str]:
     yield "  rankdir=LR; node [shape=box];"
     for name, node in graph.nodes.items():
         style = ", style=bold" if not node.distance else ""
+        style += ", shape=cylinder" if node.kind == "dataset" else ""
         yield f"  {json.dumps(name)} [label={json.dumps(_label(graph, name))}{style}];"
     for edge in graph.edges:
         yield f"  {json.dumps(edge.source)} -> {json.dumps(edge.target)} [label={json.dumps(edge.relation)}];"

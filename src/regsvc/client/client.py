@@ -41,7 +41,7 @@ from regsvc.client.series import MetricSummary, MetricValue
 from regsvc.client.session import BuildSession
 from regsvc.content.comparison import Comparison, Direction
 from regsvc.content.record import Record, merged
-from regsvc.errors import NameInvalid
+from regsvc.errors import InvalidArgument, NameInvalid
 
 if TYPE_CHECKING:
     from regsvc.client.tensors import Tensors
@@ -318,12 +318,19 @@ class Client:
         """What was defined for a model's metrics, by key. Raises `NotFound`."""
         return series.metric_definitions(*self._model(model))
 
-    def lineage(self, ref: str, *, direction: str = "both", depth: int = 0) -> LineageGraph:
+    def lineage(
+        self, ref: str = "", *, dataset: str = "", direction: str = "both", depth: int = 0
+    ) -> LineageGraph:
         """What a version or build was made from (`up`), and what was made from it (`down`).
 
-        `ref` may also be the URI of a model of elsewhere, as records name it: what is affected by it. `depth` 0 is
-        20 steps. Raises `NotFound`, `InvalidArgument`.
+        `ref` may also be the URI of a model of elsewhere, as records name it: what is affected by it. In its place
+        `dataset` is one version of a dataset, or all of them: what was made with it, and from that. `depth` 0 is 20
+        steps. Raises `NotFound`, `InvalidArgument`.
         """
+        if bool(ref) == bool(dataset):
+            raise InvalidArgument("lineage is that of a reference or of a dataset: give one of them")
+        if dataset:
+            return lineage.get_lineage(self._connection(None), refs.parse_dataset(dataset), direction, depth)
         elsewhere = refs.is_elsewhere(ref)
         connection, source = (self._connection(None), ref) if elsewhere else self._source(ref)
         return lineage.get_lineage(connection, source, direction, depth)

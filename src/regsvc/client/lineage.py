@@ -20,49 +20,63 @@ DIRECTIONS = {
 }
 
 
+_DATASET = " (dataset)"
+"""Behind the name of a dataset, which may be that of a model too."""
+
+
 @dataclass(frozen=True)
 class LineageNode:
-    """A version, a build, or a model of elsewhere."""
+    """A version, a build, a dataset or a version of one, or a model of elsewhere."""
 
     name: str
-    """`team/fraud:3`, `team/fraud/builds/7`, or a URI."""
+    """`team/fraud:3`, `team/fraud/builds/7`, `team/tx:1 (dataset)`, or a URI."""
+    kind: str
+    """`version`, `build`, `dataset` or `elsewhere`."""
     distance: int
     """Steps from the root: negative is what it was made from, positive what was made from it."""
     created: datetime | None
     """None for models of elsewhere."""
     aliases: tuple[str, ...]
 
+    @property
+    def reference(self) -> str:
+        """What other calls take: `team/tx:1` of a dataset."""
+        return self.name.removesuffix(_DATASET) if self.kind == "dataset" else self.name
+
 
 @dataclass(frozen=True)
 class LineageEdge:
-    """`target` was made from, or built by, `source`."""
+    """`target` was made from, or built by, `source`, or with it if that is a dataset."""
 
     source: str
     target: str
     relation: str
-    """`fine-tuned`, `quantised`, `merged`, `distilled`, `converted`, `built`, or empty."""
+    """`fine-tuned`, `quantised`, `merged`, `distilled`, `converted`, `built`; of a dataset its split; or empty."""
 
 
 @dataclass(frozen=True)
 class LineageGraph:
-    """What a version was made from, and what was made from it."""
+    """What something was made from, and what was made from it."""
 
     root: str
     nodes: Mapping[str, LineageNode]
     """By name, the root first."""
     edges: Sequence[LineageEdge]
     truncated: bool
-    """There are more than the depth, or 10,000 nodes, allowed."""
+    """There are more than the depth, 10,000 nodes, or the size of one answer allowed."""
 
 
 def get_lineage(
-    connection: Connection, source: refs.VersionRef | refs.BuildName | str, direction: str, depth: int
+    connection: Connection,
+    source: refs.VersionRef | refs.BuildName | refs.DatasetRef | str,
+    direction: str,
+    depth: int,
 ) -> LineageGraph:
-    """Raises as `Client.lineage` says."""
+    """Of a dataset without a number that of all its versions. Raises as `Client.lineage` says."""
     if direction not in DIRECTIONS:
         raise InvalidArgument(f"{direction!r} is no direction; known are {', '.join(DIRECTIONS)}")
     request = lineage_pb2.GetLineageRequest(
-        name=source if isinstance(source, str) else source.wire,
+        name=_wire(source),
         direction=DIRECTIONS[direction],
         depth=depth,
     )
@@ -76,10 +90,30 @@ def get_lineage(
     )
 
 
+def _wire(source: refs.VersionRef | refs.BuildName | refs.DatasetRef | str) -> str:
+    if isinstance(source, str):
+        return source
+    return source.parent if isinstance(source, refs.DatasetRef) and source.number is None else source.wire
+
+
 def _node(message: Any) -> LineageNode:
     created = time_from(message.create_time) if message.HasField("create_time") else None
-    return LineageNode(_shown(message.name), message.distance, created, tuple(message.aliases))
+    name = message.name
+    return LineageNode(_shown(name), _kind(name), message.distance, created, tuple(message.aliases))
+
+
+def _kind(name: str) -> str:
+    if not name.startswith("namespaces/"):
+        return "elsewhere"
+    if name.split("/")[2] == "datasets":
+        return "dataset"
+    return "build" if name.split("/")[4] == "builds" else "version"
 
 
 def _shown(name: str) -> str:
-    return str(refs.source_from_wire(name)) if name.startswith("namespaces/") else name
+    match _kind(name):
+        case "elsewhere":
+            return name
+        case "dataset":
+            return f"{refs.dataset_from_wire(name)}{_DATASET}"
+    return str(refs.source_from_wire(name))

@@ -6,7 +6,7 @@ from regsvc import refs
 from regsvc.server.context import Context
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
-from regsvc.service.lineage import Direction, Node
+from regsvc.service.lineage import Direction, Node, Root
 from regsvc.v1 import lineage_pb2 as pb
 from regsvc.v1 import lineage_pb2_grpc
 from regsvc.wire.values import timestamp
@@ -20,20 +20,27 @@ class LineageServicer(lineage_pb2_grpc.LineageServiceServicer):
         self._run = control.run
 
     async def GetLineage(self, request: pb.GetLineageRequest, context: Context) -> pb.GetLineageResponse:
-        wire = request.name.startswith("namespaces/") or not request.name
-        name = refs.source_from_wire(request.name) if wire else request.name
+        name = _root_from(request.name)
+        whole = "/versions/" not in request.name  # which matters for a dataset only
         known = request.direction in (pb.LINEAGE_DIRECTION_UP, pb.LINEAGE_DIRECTION_DOWN)
         direction = Direction(request.direction) if known else Direction.BOTH
-        graph = await self._run(self._lineage.walk, name, direction, request.depth)
+        graph = await self._run(self._lineage.walk, name, direction, request.depth, all_versions=whole)
         return pb.GetLineageResponse(
             root=graph.root,
-            nodes=map(_node_to, graph.nodes.values()),
+            nodes=map(_node_to, graph.nodes),
             edges=[
                 pb.LineageEdge(source=edge.source, target=edge.target, relation=edge.relation)
                 for edge in graph.edges
             ],
             truncated=graph.truncated,
         )
+
+
+def _root_from(name: str) -> Root:
+    """Raises `NameInvalid`."""
+    if name and not name.startswith("namespaces/"):
+        return name
+    return refs.dataset_from_wire(name) if "datasets" in name.split("/")[2:3] else refs.source_from_wire(name)
 
 
 def _node_to(node: Node) -> pb.LineageNode:
