@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import click
 
+from regsvc.cli.lazy import LazyGroup
 from regsvc.version import __version__
 
 _COMMANDS = {
@@ -30,30 +29,13 @@ _COMMANDS = {
     "build": ("regsvc.cli.builds:build", "Run, list, show and cancel builds."),
     "logs": ("regsvc.cli.logs:logs", "Print or follow the log of a build."),
     "watch": ("regsvc.cli.events:watch", "Print what changes in the registry, as it happens."),
+    "import": ("regsvc.cli.imports:imports", "Bring models from an MLflow store or a Hugging Face folder."),
     "cache": ("regsvc.cli.cache:cache", "List, prune and verify what pulls keep on this machine."),
 }
 """Command to its home and its line in `regsvc --help`, in that order."""
 
 
-class LazyGroup(click.Group):
-    """Knows its commands by name and imports each at its first use: `regsvc ls` should not load a server."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, lazy=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--server",
     metavar="HOST:PORT",
