@@ -413,7 +413,7 @@ class Client:
         return builds.start_build(
             self._connection(None),
             model,
-            push=self.push,
+            registry=self,
             params=params,
             tags=tags,
             description=description,
