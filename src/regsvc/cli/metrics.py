@@ -11,7 +11,8 @@ from regsvc import refs
 from regsvc.cli.output import connect_from_context, console, emit_json, human_time, json_option, json_time
 from regsvc.cli.output import table as new_table
 from regsvc.cli.pairs import metric_option
-from regsvc.client.plotting import FORMATS, plot_metric
+from regsvc.client.plotting import AXES, FORMATS
+from regsvc.client.plotting import plot as draw
 from regsvc.content.comparison import Direction
 
 
@@ -142,16 +143,40 @@ def evaluate(
     metavar="FILE",
     help="Ends with .png, .svg or .pdf.",
 )
-@click.option("--x", "axis", type=click.Choice(["step", "time"]), default="step", show_default=True)
-@click.option("--source", default="", metavar="NAME", help="Who measured.  [default: the build itself]")
+@click.option("-m", "--metric", "more", multiple=True, metavar="METRIC", help="One more. Repeatable.")
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    metavar="NAME",
+    help="Who measured, '' the build itself. Repeatable.  [default: the build itself]",
+)
+@click.option("--by", "--x", "by", type=click.Choice(AXES), default="step", show_default=True)
+@click.option("--log", is_flag=True, help="A logarithmic scale.")
+@click.option("--title", default="", metavar="TEXT", help="In place of the metric and the model.")
 @click.pass_context
-def plot(ctx: click.Context, references: tuple[str, ...], output: str, axis: str, source: str) -> None:
-    """Draw METRIC of one or more versions or builds over steps or time, by matplotlib (regsvc[plot])."""
+def plot(
+    ctx: click.Context,
+    *,
+    references: tuple[str, ...],
+    output: str,
+    more: tuple[str, ...],
+    sources: tuple[str, ...],
+    by: str,
+    log: bool,
+    title: str,
+) -> None:
+    """Draw METRIC of one or more versions or builds over steps or time, by matplotlib (regsvc[plot]).
+
+    Each metric has a panel of its own. Where each REF has one value they are bars.
+    """
     *names, key = references
     if not names:
         raise click.UsageError("give at least one REF and a METRIC")
-    if Path(output).suffix not in FORMATS:
+    if Path(output).suffix.lower() not in FORMATS:
         raise click.BadParameter(f"it ends with one of {', '.join(FORMATS)}", param_hint="--output")
     client = connect_from_context(ctx, refs.parse_source(names[0])[0])
-    plot_metric(client, names, key, output, axis=axis, source=source)
+    missing = draw(client, names, [key, *more], output, sources=sources or "", by=by, log=log, title=title)
+    for name in missing:
+        click.echo(f"regsvc: {name} has no such metric and is left out", err=True)
     console().print(f"wrote {escape(output)}")
