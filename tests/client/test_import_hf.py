@@ -699,3 +699,12 @@ def taken(facts: Facts) -> None:
     for key, value in facts.metrics.items():
         check_metric(key, value)
     check_tags(facts.tags)
+
+
+def test_what_is_no_unicode_is_left_out(tmp_path: Path) -> None:
+    readme = b'---\ntags: ["\\ud800", ok, "a\\tb"]\nlibrary_name: "\\udfff"\nbase_model: "\\ud800/x"\n---\n'
+    facts = facts_of(tmp_path, readme)
+    taken(facts)
+    assert facts.record.labels == ("ok",)
+    assert facts.record.framework == ""
+    assert facts.record.parents == ()
