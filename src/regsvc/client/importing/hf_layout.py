@@ -123,7 +123,10 @@ def _cached(folders: list[str], cache: str, only: str = "") -> Found:
         elif not os.path.isdir(os.path.join(folder, "snapshots")):
             skipped.append((name, "it holds no snapshots"))
         else:
-            repos.append(_repository(folder, repo_id, cache, only))
+            try:
+                repos.append(_repository(folder, repo_id, cache, only))
+            except OSError as error:
+                broken.append((name, f"it cannot be read: {error.strerror}"))
     return Found(tuple(repos), tuple(skipped), tuple(broken))
 
 
