@@ -15,6 +15,7 @@ import numpy
 
 from regsvc import errors
 from regsvc.client import tables
+from regsvc.client.tables import Rows
 from regsvc.content.profile import MAX_COLUMNS, MAX_NAME, Column, Profile, ProfileError, to_json
 
 TOP = 20
@@ -30,7 +31,7 @@ _SHOWN = 200
 """Characters of a frequent value."""
 _DIGITS = 10
 """Significant digits, of the largest value, to which sums are told."""
-_TOGETHER = 16
+_TOGETHER = 8
 """Columns of one pass."""
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -41,10 +42,10 @@ def profile(source: Any) -> tuple[Profile, bytes]:
     The digest of a file is that of its bytes (`b3sum`); docs/datasets.md defines that of a table. Raises
     `InvalidArgument` for what cannot be read, saying why, `FailedPrecondition` without polars, `OSError`.
     """
-    with tables.opened(source) as (frame, digest):
+    with tables.opened(source) as (data, digest):
         import polars
 
-        return _fitting(_profile(polars, frame)), digest
+        return _fitting(_profile(polars, data)), digest
 
 
 def _fitting(found: Profile) -> Profile:
@@ -68,34 +69,34 @@ def _halved(column: Column) -> Column:
     )
 
 
-def _profile(polars: Any, frame: Any) -> Profile:
-    schema = frame.collect_schema()
+def _profile(polars: Any, data: Rows) -> Profile:
+    schema = data.schema
     if len(schema) > MAX_COLUMNS:
         raise errors.InvalidArgument(f"{len(schema)} columns, at most {MAX_COLUMNS}", limit=MAX_COLUMNS)
     names = list(schema)
     for name in names:
         if len(name) > MAX_NAME:
             raise errors.InvalidArgument(f"a column name of {len(name)} characters, at most {MAX_NAME}")
-    rows = int(_collect(frame.select(polars.len())).item())
+    rows = int(_collect(data.of(names[:1]).select(polars.len())).item())
     found: list[Column] = []
     for start in range(0, len(names), _TOGETHER):
         part = {name: schema[name] for name in names[start : start + _TOGETHER]}
-        found += _columns(polars, frame, part, rows)
+        found += _columns(polars, data, part, rows)
     return Profile(rows, found)
 
 
-def _columns(polars: Any, frame: Any, types: dict[str, Any], rows: int) -> list[Column]:
+def _columns(polars: Any, data: Rows, types: dict[str, Any], rows: int) -> list[Column]:
     """In three passes over these columns, and one more for each whose values are ranked."""
-    basics = _basics(polars, frame, types, rows)
+    basics = _basics(polars, data.of([*types]), types, rows)
     numbers = {
         name: _value(polars, name, kind)
         for name, kind in types.items()
         if _numeric(kind) and basics[name]["finite"]
     }
-    distinct = _distinct(polars, frame, types, basics)
+    distinct = _distinct(polars, data, types, basics)
     fine = _histograms(
         polars,
-        frame,
+        data,
         {
             name: (value, float(basics[name]["min"]), float(basics[name]["max"]))
             for name, value in numbers.items()
@@ -113,7 +114,7 @@ def _columns(polars: Any, frame: Any, types: dict[str, Any], rows: int) -> list[
         elif _numeric(kind):
             column = replace(column, not_finite=column.count)
         elif _ranked(polars, kind):
-            column = _of_text(polars, frame, column, kind, facts)
+            column = _of_text(polars, data, column, kind, facts)
         if name in distinct:
             column = replace(column, distinct=distinct[name][0], approximate=distinct[name][1])
         found.append(column)
@@ -157,7 +158,7 @@ def _basics(polars: Any, frame: Any, types: dict[str, Any], rows: int) -> dict[s
 
 
 def _distinct(
-    polars: Any, frame: Any, types: dict[str, Any], basics: dict[str, dict[str, Any]]
+    polars: Any, data: Rows, types: dict[str, Any], basics: dict[str, dict[str, Any]]
 ) -> dict[str, tuple[int, bool]]:
     """Distinct values, and whether their number is an estimate. Text is counted by its hash, which is small."""
     estimates = {name: int(facts["distinct"]) for name, facts in basics.items() if "distinct" in facts}
@@ -171,7 +172,7 @@ def _distinct(
             for name in few
         ]
         counted = [value.n_unique().alias(str(place)) for place, value in enumerate(values)]
-        exact = dict(zip(few, _collect(frame.select(counted)).row(0), strict=True))
+        exact = dict(zip(few, _collect(data.of(few).select(counted)).row(0), strict=True))
     return {name: (exact.get(name, estimate), name not in exact) for name, estimate in estimates.items()}
 
 
@@ -190,10 +191,12 @@ def _of_numbers(column: Column, facts: dict[str, Any], fine: Sequence[int]) -> C
     )
 
 
-def _of_text(polars: Any, frame: Any, column: Column, kind: Any, facts: dict[str, Any]) -> Column:
+def _of_text(polars: Any, data: Rows, column: Column, kind: Any, facts: dict[str, Any]) -> Column:
     shown = min(int(facts["max"] or 0), _SHOWN)
     if int(facts["distinct"]) <= _RANKED and int(facts["distinct"]) * shown <= _RANKED_CHARS:
-        column = replace(column, top=_top(polars, frame, polars.col(column.name).cast(polars.String)))
+        column = replace(
+            column, top=_top(polars, data.of([column.name]), polars.col(column.name).cast(polars.String))
+        )
     return replace(column, min=facts["min"], max=facts["max"]) if kind == polars.String else column
 
 
@@ -208,7 +211,7 @@ def _steady(value: float | None, low: float, high: float) -> float | None:
 
 
 def _histograms(
-    polars: Any, frame: Any, columns: dict[str, tuple[Any, float, float]]
+    polars: Any, data: Rows, columns: dict[str, tuple[Any, float, float]]
 ) -> dict[str, list[int]]:
     """Counts in 1,024 bins from the smallest to the largest value, in one pass over all these columns."""
     counts = {name: numpy.zeros(_FINE, dtype=numpy.int64) for name in columns}
@@ -220,7 +223,7 @@ def _histograms(
         bins.append(place.floor().clip(0, _FINE - 1).cast(polars.UInt16).alias(str(number)))
     if not bins:
         return {}
-    for batch in frame.select(bins).collect_batches(engine="streaming", maintain_order=False):
+    for batch in data.of([*columns]).select(bins).collect_batches(engine="streaming", maintain_order=False):
         for name, series in zip(columns, batch.iter_columns(), strict=True):
             counts[name] += numpy.bincount(series.drop_nulls().to_numpy(), minlength=_FINE)
     return {name: found.tolist() for name, found in counts.items()}

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,25 @@ _FILE_MAGIC = b"ARROW1"
 """Begins the file format of Arrow IPC, which the stream format lacks."""
 
 
+_MOST_CHUNK = 32 << 20
+"""Bytes of a column in one row group of Parquet. polars decodes some whole row groups at once: larger ones are read by
+pyarrow, page by page, if it is there."""
+_BATCH_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that can be passed over many times."""
+
+    schema: Any
+    """Of polars."""
+    of: Callable[[Sequence[str]], Any]
+    """A polars LazyFrame, for one pass, that has at least these columns."""
+
+
 @contextmanager
-def opened(source: Any) -> Iterator[tuple[Any, bytes]]:
-    """A polars LazyFrame of a path or table that can be passed over many times, and the digest.
+def opened(source: Any) -> Iterator[tuple[Rows, bytes]]:
+    """The rows of a path or table, and the digest.
 
     Raises `InvalidArgument` for what cannot be read, also from the body, saying why but no values; `OSError`.
     """
@@ -73,10 +90,14 @@ def _pyarrow(what: str) -> Any:
     return pyarrow
 
 
-def _open(polars: Any, source: Any, spool: Path) -> tuple[Any, bytes]:
+def _open(polars: Any, source: Any, spool: Path) -> tuple[Rows, bytes]:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        return _scan(polars, path, spool), _file_digest(path)
+        frame = _scan(polars, path, spool)
+        found = (_by_pages(polars, path, frame) if path.name.lower().endswith(".parquet") else None) or _rows(
+            frame
+        )
+        return found, _file_digest(path)
     module = type(source).__module__.partition(".")[0]
     if isinstance(source, polars.DataFrame):
         table = source
@@ -88,12 +109,58 @@ def _open(polars: Any, source: Any, spool: Path) -> tuple[Any, bytes]:
     elif isinstance(source, polars.LazyFrame) or hasattr(source, "read_next_batch"):
         frame = source if isinstance(source, polars.LazyFrame) else _stream(polars, source)
         spooled = _spooled(polars, frame, spool)
-        return spooled, _digest(polars, spooled.collect_batches(engine="streaming", chunk_size=BLOCK_ROWS))
+        return _rows(spooled), _digest(
+            polars, spooled.collect_batches(engine="streaming", chunk_size=BLOCK_ROWS)
+        )
     else:
         raise errors.InvalidArgument(
             f"a {type(source).__name__} is no dataset: a path or a table is expected"
         )
-    return table.lazy(), _digest(polars, iter((table,)))
+    return _rows(table.lazy()), _digest(polars, iter((table,)))
+
+
+def _rows(frame: Any) -> Rows:
+    return Rows(frame.collect_schema(), lambda names: frame)
+
+
+def _by_pages(polars: Any, path: Path, frame: Any) -> Rows | None:
+    """A Parquet file with row groups too large to be decoded whole, if pyarrow is there to read its pages."""
+    with suppress(ImportError):
+        import pyarrow
+        from pyarrow import parquet
+
+        try:
+            with parquet.ParquetFile(path) as file:
+                rows = _batch_rows(file.metadata)
+        except (pyarrow.ArrowException, OSError):
+            return None  # polars says what is wrong with it
+        if rows is None:
+            return None
+
+        def of(names: Sequence[str]) -> Any:
+            file = parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
+            wanted = [field for field in file.schema_arrow if field.name in set(names)]
+            batches = file.iter_batches(rows, columns=[field.name for field in wanted], use_threads=False)
+            reader = pyarrow.RecordBatchReader.from_batches(pyarrow.schema(wanted), batches)
+            return polars.scan_arrow_c_stream(reader)
+
+        return Rows(frame.collect_schema(), of)
+    return None
+
+
+def _batch_rows(metadata: Any) -> int | None:
+    """Rows to read at a time if a row group is large, else None."""
+    found = None
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        if group.total_byte_size <= _MOST_CHUNK:
+            continue
+        for place in range(group.num_columns):
+            size = group.column(place).total_uncompressed_size
+            if size > _MOST_CHUNK:
+                rows = max(1, min(BLOCK_ROWS * 2, group.num_rows * _BATCH_BYTES // size))
+                found = min(found or rows, rows)
+    return found
 
 
 def _scan(polars: Any, path: Path, spool: Path) -> Any:
