@@ -39,7 +39,7 @@ _FILE_MAGIC = b"ARROW1"
 """Begins the file format of Arrow IPC, which the stream format lacks."""
 
 
-_MOST_CHUNK = 32 << 20
+_MOST_CHUNK = 16 << 20
 """Bytes of a column in one row group of Parquet. polars decodes some whole row groups at once: larger ones are read by
 pyarrow, page by page, if it is there."""
 _BATCH_BYTES = 8 << 20
