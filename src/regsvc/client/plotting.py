@@ -100,9 +100,9 @@ def plot_drift(
         key=lambda drift: (-(drift.psi or 0.0), drift.column),
     )
     shown = ranked[: max(1, most)]
-    across = min(_ACROSS, max(2, len(shown)))
+    across = min(_ACROSS, max(1, len(shown)))
     down = max(1, math.ceil(len(shown) / across))
-    figure = _figure(4.2 * across, 2.7 * down + 0.8)
+    figure = _figure(max(7.0, 4.2 * across), 2.7 * down + 0.8)
     for place, drift in enumerate(shown):
         axes = figure.add_subplot(down, across, place + 1)
         if drift.labels:
@@ -130,8 +130,10 @@ def _types(client: Client, reference: str) -> dict[str, str]:
 
 def _draw_histograms(axes: Any, drift: ColumnDrift, kind: str) -> None:
     places = _on_axis(axes, list(drift.edges), kind)
+    axes.xaxis.get_offset_text().set_fontsize(8)
     for shares, color, alpha in ((drift.before, BEFORE, 0.5), (drift.after, AFTER, 0.4)):
         axes.stairs(shares, places, fill=True, color=color, alpha=alpha)
+    for shares, color in ((drift.before, BEFORE), (drift.after, AFTER)):
         axes.stairs(shares, places, color=color, linewidth=1.5)
     axes.set_ylim(0, None)
     _percent(axes.yaxis)
@@ -177,7 +179,6 @@ def _on_axis(axes: Any, edges: list[float], kind: str) -> list[float]:
         axes.set_xticks([0, 1], [f"{edges[0]:.3g}", f"{edges[-1]:.3g}"])
         return [place / (len(edges) - 1) for place in range(len(edges))]
     axes.xaxis.set_major_locator(ticker.MaxNLocator(5))
-    axes.xaxis.get_offset_text().set_fontsize(8)
     return edges if edges[-1] > edges[0] else _spread(edges[0], len(edges), abs(edges[0]) * 0.1 or 1.0)
 
 

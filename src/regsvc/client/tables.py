@@ -43,6 +43,8 @@ _MOST_CHUNK = 16 << 20
 """Bytes of a column in one row group of Parquet. polars decodes some whole row groups at once: larger ones are read by
 pyarrow, page by page, if it is there."""
 _BATCH_BYTES = 8 << 20
+_CSV_EXPRESSIONS = 500
+"""Of one pass."""
 
 
 @dataclass(frozen=True)
@@ -189,13 +191,48 @@ def _scan(polars: Any, path: Path, spool: Path) -> Any:
 
 
 def _scan_csv(polars: Any, path: Path, separator: str) -> Any:
+    """With types that all rows have: numbers may begin as whole ones, or end as text.
+
+    Not by polars' own inference: over a whole file it takes as much memory as the file, and again in every pass.
+    """
     head = polars.scan_csv(path, separator=separator, glob=False, has_header=False, infer_schema=False)
     names = [name or "" for name in head.head(1).collect(engine="streaming").row(0)]
     if any("\ufffd" in name or "\0" in name for name in names):
         raise errors.InvalidArgument(f"'{path.name}' cannot be read: its header is not UTF-8")
     _check_names(names)
-    # All rows tell the types: numbers may begin as whole ones, or end as text.
-    return polars.scan_csv(path, separator=separator, glob=False, infer_schema_length=None)
+    frame = polars.scan_csv(path, separator=separator, glob=False, infer_schema=False)
+    names = frame.collect_schema().names()
+    kinds = (polars.Int64, polars.UInt64, polars.Int128, polars.Float64, polars.Boolean)
+    fits = []
+    for place, name in enumerate(names):
+        column = polars.col(name)
+        fits.append(column.count().alias(f"{place}:"))
+        fits += [
+            _parsed(polars, name, kind).count().alias(f"{place}:{number}")
+            for number, kind in enumerate(kinds)
+        ]
+    row: dict[str, int] = {}
+    for start in range(0, len(fits), _CSV_EXPRESSIONS):
+        row |= (
+            frame.select(fits[start : start + _CSV_EXPRESSIONS])
+            .collect(engine="streaming")
+            .row(0, named=True)
+        )
+    types: dict[str, Any] = {}
+    for place, name in enumerate(names):
+        values = row[f"{place}:"]
+        fitting = [kind for number, kind in enumerate(kinds) if row[f"{place}:{number}"] == values]
+        if values and fitting:
+            types[name] = fitting[0]
+    return frame.with_columns(_parsed(polars, name, kind).alias(name) for name, kind in types.items())
+
+
+def _parsed(polars: Any, name: str, kind: Any) -> Any:
+    """Text as this type; null where it is none."""
+    column = polars.col(name)
+    if kind == polars.Boolean:
+        return polars.when(column == "true").then(True).when(column == "false").then(False)
+    return column.cast(kind, strict=False)
 
 
 def _check_names(names: list[str]) -> None:
