@@ -104,10 +104,9 @@ def _open(polars: Any, source: Any, spool: Path) -> tuple[Rows, bytes]:
     if isinstance(source, polars.DataFrame):
         table = source
     elif module == "pandas" and hasattr(source, "columns"):
-        table = polars.from_arrow(_from_pandas(source))
+        table = _from_arrow(polars, _from_pandas(source))
     elif module == "pyarrow" and hasattr(source, "num_rows"):
-        _check_names(source.schema.names)
-        table = polars.DataFrame(polars.from_arrow(source))
+        table = _from_arrow(polars, source)
     elif isinstance(source, polars.LazyFrame) or hasattr(source, "read_next_batch"):
         frame = source if isinstance(source, polars.LazyFrame) else _stream(polars, source)
         spooled = _spooled(polars, frame, spool)
@@ -241,6 +240,14 @@ def _check_names(names: list[str]) -> None:
         if name in seen:
             raise errors.InvalidArgument(f"two columns are called '{name[:100]}'")
         seen.add(name)
+
+
+def _from_arrow(polars: Any, source: Any) -> Any:
+    names = source.schema.names
+    _check_names(names)
+    table = polars.DataFrame(polars.from_arrow(source))
+    table.columns = names  # polars invents one for ""
+    return table
 
 
 def _from_pandas(frame: Any) -> Any:
