@@ -72,6 +72,11 @@ def opened(source: Any) -> Iterator[tuple[Rows, bytes]]:
         raise errors.InvalidArgument(f"{_shown(source)} cannot be read: polars failed on it") from None
     except polars.exceptions.PolarsError as error:
         raise errors.InvalidArgument(f"{_shown(source)} cannot be read: {_why(error)}") from None
+    except OSError as error:
+        # Not the system's: so polars and pyarrow call data that ends too early.
+        if error.errno is not None or "(os error" in str(error):
+            raise
+        raise errors.InvalidArgument(f"{_shown(source)} cannot be read: {_why(error)}") from None
 
 
 def _polars() -> Any:
@@ -272,7 +277,7 @@ def _stream(polars: Any, reader: Any) -> Any:
 
 
 def _spooled(polars: Any, frame: Any, spool: Path) -> Any:
-    frame.sink_ipc(spool, engine="streaming")
+    frame.sink_ipc(spool, engine="streaming", record_batch_size=2 * BLOCK_ROWS)
     return polars.scan_ipc(spool, glob=False)
 
 
