@@ -19,7 +19,7 @@ from rich.text import Text
 
 import regsvc
 from demo.digests import files, identical, manifest_digest
-from demo.evaluate import scores, summary
+from demo.evaluate import CONTRACTS, PARAPHRASES, Pairs, as_table, scores, summary
 from demo.minilm import Encoder, tune_layer
 from demo.processes import ROOT, CommandFailed, Regsvc, finished, server
 
@@ -51,6 +51,7 @@ class Story:
     """What the parts of the demo hand to each other."""
 
     command: Regsvc
+    endpoint: str
     work: Path
     rows: list[Row] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)
@@ -64,7 +65,7 @@ def main() -> None:
         heading("A server on an empty data directory")
         with server(work / "registry") as endpoint:
             say(f"regsvc listening on {endpoint}")
-            story = Story(Regsvc(endpoint, work, lambda line: say(line, "bold")), work)
+            story = Story(Regsvc(endpoint, work, lambda line: say(line, "bold")), endpoint, work)
             source = live_build(story, endpoint)
             again(story, source)
             tuned = variant(story, source)
@@ -142,7 +143,10 @@ def variant(story: Story, source: Path) -> Path:
     heading(f"A variant with the tensors of layer {CHANGED_LAYER} changed, saved by safetensors")
     tuned = story.work / "tuned"
     changed = tune_layer(source, tuned, CHANGED_LAYER)
-    measured = metrics_of(tuned)
+    pairs = (*PARAPHRASES, *CONTRACTS)
+    measured = metrics_of(tuned, pairs)
+    with regsvc.connect(story.endpoint) as client:
+        tested = client.log_dataset(as_table(pairs), "demo/paraphrases")
     say(
         f"{changed:,} bytes of tensors changed; "
         + " ".join(f"{key} {value:.3f}" for key, value in measured.items())
@@ -155,6 +159,8 @@ def variant(story: Story, source: Path) -> Path:
         f"fine-tuned={MODEL}:1",
         "--label",
         "tuned",
+        "--dataset",
+        f"test={tested.reference}",
     ]
     pushed = push(story, "push the variant", tuned, *options)
     holds("it sent no more than the changed tensors", 0 < pushed["bytes_sent"] <= 1.1 * changed)
@@ -173,6 +179,13 @@ def told_apart(story: Story) -> None:
         "only tensors of the changed layer differ", bool(changed) and all(layer in name for name in changed)
     )
     holds("every one of them is counted", found["subjects"][1]["tensors_changed"] == len(changed))
+    [data] = found["datasets"]
+    drift = {each["name"]: each["psi"] for each in data["cells"][1]["drift"]}
+    holds("the sentences that it was tested on are longer now", drift["words"] > 0.25)
+    page = ROOT / ".cache/demo/compare.html"
+    story.command.text("compare", f"{MODEL}:1", f"{MODEL}:3", "--html", str(page))
+    holds("the same is one page with pictures", "<svg" in page.read_text())
+    say(f"  for a browser: {page.relative_to(ROOT)}")
 
     metric, value = next(iter(story.command.json("show", f"{MODEL}:3")["metrics"].items()))
     filter_ = f'metrics["{metric}"] == {value!r} && "tuned" in labels'
@@ -183,6 +196,9 @@ def told_apart(story: Story) -> None:
     edges = story.command.json("lineage", f"{MODEL}:3")["edges"]
     holds("it was fine-tuned from the first", any(edge["relation"] == "fine-tuned" for edge in edges))
     holds("which a build made", any(edge["relation"] == "built" for edge in edges))
+    affected = story.command.json("lineage", "--dataset", "demo/paraphrases:1")["nodes"]
+    names = {node["name"] for node in affected}
+    holds("and the first dataset leads to both", {f"{MODEL}:1", f"{MODEL}:3"} <= names)
 
 
 def show(story: Story, *arguments: str) -> None:
@@ -257,8 +273,8 @@ def report(story: Story, data: Path) -> None:
     )
 
 
-def metrics_of(folder: Path) -> dict[str, float]:
-    return summary(list(scores(Encoder(folder))))
+def metrics_of(folder: Path, pairs: Pairs = PARAPHRASES) -> dict[str, float]:
+    return summary(list(scores(Encoder(folder), pairs)))
 
 
 def close(one: dict[str, float], other: dict[str, float]) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars
 
 from demo.minilm import Encoder
+
+Pairs = Sequence[tuple[str, str]]
 
 PARAPHRASES = (
     ("A man is playing a guitar.", "Someone strums an acoustic guitar."),
@@ -31,6 +34,34 @@ PARAPHRASES = (
     ("The telescope discovered a new planet.", "Astronomers spotted an unknown world."),
 )
 
+CONTRACTS = (
+    (
+        "The tenant shall return the keys to the landlord on the last day of the rental period at the latest.",
+        "No later than when the lease ends, whoever rents the flat has to hand the keys back to its owner.",
+    ),
+    (
+        "Either party may terminate this agreement in writing with a notice period of three months.",
+        "The contract can be ended by both sides by a letter, ninety days in advance.",
+    ),
+    (
+        "The seller is liable for defects of the goods for a period of two years from the date of delivery.",
+        "For twenty-four months after the product has arrived, the vendor answers for its faults.",
+    ),
+    (
+        "Payment is due within thirty days of receipt of the invoice without any deduction.",
+        "The full amount of the bill has to be paid a month after it came, at the latest.",
+    ),
+    (
+        "The employee is obliged to keep all trade secrets of the company confidential after leaving it.",
+        "Staff who quit the firm must go on to tell nobody about its confidential business knowledge.",
+    ),
+    (
+        "The insurance does not cover damage that the policyholder has caused intentionally.",
+        "Harm done on purpose by the insured person is not paid for by the insurer.",
+    ),
+)
+"""Pairs of another kind: longer, and of the law."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -47,10 +78,10 @@ class Score:
         return self.similarity > self.best_other
 
 
-def scores(encoder: Encoder) -> Iterator[Score]:
+def scores(encoder: Encoder, pairs: Pairs = PARAPHRASES) -> Iterator[Score]:
     """One score a pair, as they are computed."""
-    candidates = np.stack([encoder.encode(paraphrase) for _, paraphrase in PARAPHRASES])
-    for number, (sentence, _) in enumerate(PARAPHRASES):
+    candidates = np.stack([encoder.encode(paraphrase) for _, paraphrase in pairs])
+    for number, (sentence, _) in enumerate(pairs):
         cosines = candidates @ encoder.encode(sentence)
         yield Score(sentence, float(cosines[number]), float(np.delete(cosines, number).max()))
 
@@ -62,3 +93,15 @@ def summary(scored: list[Score]) -> dict[str, float]:
         "similarity": sum(score.similarity for score in scored) / len(scored),
         "margin": min(score.similarity - score.best_other for score in scored),
     }
+
+
+def as_table(pairs: Pairs) -> polars.DataFrame:
+    """The pairs as a dataset."""
+    return polars.DataFrame(
+        {
+            "sentence": [sentence for sentence, _ in pairs],
+            "paraphrase": [paraphrase for _, paraphrase in pairs],
+            "words": [len(sentence.split()) for sentence, _ in pairs],
+            "kind": ["contract" if pair in CONTRACTS else "everyday" for pair in pairs],
+        }
+    )

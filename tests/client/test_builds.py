@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 from support import Server, wait_until
 
@@ -19,6 +21,7 @@ from regsvc.client.builds import BuildCancelled, NoCurrentBuild
 from regsvc.client.client import Client
 from regsvc.client.connection import Connection
 from regsvc.content.comparison import Direction
+from regsvc.content.record import DatasetUse
 from regsvc.refs import parse_build
 from regsvc.v1 import build_pb2
 
@@ -70,6 +73,42 @@ def test_a_build_records_params_metrics_steps_and_log(client: Client) -> None:
         ("train", "log", "epoch 1")
     ]
     assert points(client, build.name) == [("loss", 0.3, 1), ("loss", 0.2, 2), ("f1", 0.8, 2)]
+
+
+def test_data_that_a_build_logs_or_uses_is_in_its_record_and_in_that_of_its_version(
+    client: Client, model: Path
+) -> None:
+    known = client.log_dataset(pl.DataFrame({"x": [1, 2, 3]}), "team/known")
+    with client.build("team/data") as build:
+        logged = build.log_dataset(
+            pl.DataFrame({"x": [1, 2]}), "team/january", split="train", uri="s3://lake/x", begin="2026-01-01"
+        )
+        used = build.use_dataset(
+            "team/known", split="test", filter="x > 1", end=datetime(2026, 2, 1, tzinfo=UTC)
+        )
+        published = build.publish(model)
+    assert (used.reference, logged.rows) == (known.reference, 2)
+    train, test = client.record(published.reference).record.datasets
+    assert train == DatasetUse(
+        "namespaces/team/datasets/january/versions/1", "train", "", "2026-01-01", "", logged.digest
+    )
+    assert (test.split, test.filter, test.end) == ("test", "x > 1", "2026-02-01T00:00:00+00:00")
+    assert client.record(build.name).record.datasets == (train, test)
+    users = {user.reference for user in client.dataset_users("team/known")}
+    assert users == {build.name, published.reference}
+
+
+def test_data_that_cannot_be_read_is_said_at_the_call_and_the_build_goes_on(
+    client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.csv").touch()
+    with client.build("team/data") as build:
+        with pytest.raises(errors.InvalidArgument, match="empty"):
+            build.log_dataset(tmp_path / "empty.csv", "team/january")
+        with pytest.raises(errors.NotFound):
+            build.use_dataset("team/nowhere")
+    assert client.get_build(build.name).state == "SUCCEEDED"
+    assert not client.record(build.name).record.datasets
 
 
 def test_a_block_that_raises_fails_its_step_and_build_with_the_reason(client: Client) -> None:

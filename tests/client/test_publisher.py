@@ -30,11 +30,14 @@ def connection(server: Server) -> Iterator[Connection]:
 
 
 def start(connection: Connection) -> BuildSession:
-    return start_build(connection, "team/fraud", push=_no_push)
+    return start_build(connection, "team/fraud", registry=_Nothing())
 
 
-def _no_push(*args: object, **options: object) -> NoReturn:
-    raise AssertionError("nothing is published here")
+class _Nothing:
+    """Nothing is published here, and no dataset registered."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AssertionError(name)
 
 
 def texts(connection: Connection, build: BuildSession) -> list[str]:

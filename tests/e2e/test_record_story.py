@@ -254,7 +254,7 @@ def test_the_page_has_all_of_it_and_its_pictures(story: Story, tmp_path: Path) -
         ('"tuned" in labels && framework == "pytorch"', [3, 2]),
         ('parents.exists(p, p.relation == "fine-tuned")', [3, 2]),
         ('image.startsWith("registry.example.com/")', [3, 2]),
-        ('created > timestamp("2026-01-01T00:00:00Z") && tags.data == "february.csv"', []),
+        ('created > timestamp("2026-01-01T00:00:00Z") && tags.data == "february.csv"', [3]),
         ("has(metrics.loss) && !has(metrics.nothing)", [3, 2]),
     ],
 )

@@ -13,7 +13,7 @@ from regsvc.client.current import CurrentBuild, NoCurrentBuild, current_build
 from regsvc.client.params import check_params, check_tags
 from regsvc.client.provenance import log_record, write_attachment
 from regsvc.client.records import metadata_message
-from regsvc.client.session import BuildCancelled, BuildSession, Push
+from regsvc.client.session import BuildCancelled, BuildSession, Registry
 from regsvc.content.record import EMPTY
 from regsvc.v1 import build_pb2
 
@@ -37,7 +37,7 @@ def start_build(
     connection: Connection,
     model: str,
     *,
-    push: Push,
+    registry: Registry,
     params: Mapping[str, object] | None = None,
     tags: Mapping[str, str] | None = None,
     description: str = "",
@@ -45,7 +45,8 @@ def start_build(
 ) -> BuildSession:
     """Create a build of `[namespace/]model`, which need not exist; it is RUNNING.
 
-    `push` publishes its version: `client.push`. Raises `NameInvalid`, `InvalidArgument`, `Unavailable`.
+    `registry` publishes its version and registers its datasets: the client. Raises `NameInvalid`, `InvalidArgument`,
+    `Unavailable`.
     """
     request = build_pb2.CreateBuildRequest(
         parent=refs.parse_model(model).wire,
@@ -59,7 +60,7 @@ def start_build(
         write_attachment(connection, created.name, name, data)
     if captured.record != EMPTY:
         log_record(connection, created.name, captured.record)
-    return BuildSession(connection, refs.build_from_wire(created.name), push)
+    return BuildSession(connection, refs.build_from_wire(created.name), registry)
 
 
 def list_builds(connection: Connection, model: str) -> Iterator[Build]:

@@ -27,17 +27,21 @@ import socket
 import sys
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from regsvc import errors, refs
 from regsvc.client.capture import capture_environment_only
 from regsvc.client.connection import Connection
+from regsvc.client.datasets import Dataset
 from regsvc.client.recorder import Point, Recorder, Recording
 from regsvc.client.records import Param, PushResult
 from regsvc.client.resume import DEFAULT_PATIENCE
 from regsvc.client.session import RunningBuild
 from regsvc.content.comparison import Direction
 from regsvc.content.record import EMPTY, Record, document
+
+if TYPE_CHECKING:
+    from regsvc.client.client import Client
 
 BUILD_VARIABLE = "REGSVC_BUILD"
 """Wire name of the build."""
@@ -85,7 +89,7 @@ def current_build() -> CurrentBuild:
 @functools.lru_cache(maxsize=1)
 def _current_build(wire: str, control: str, endpoint: str) -> CurrentBuild:
     recording = ControlLink(control) if os.path.exists(control) else _direct(endpoint, wire)
-    build = CurrentBuild(refs.parse_build(wire), recording, functools.partial(_push, endpoint))
+    build = CurrentBuild(refs.parse_build(wire), recording, _Registry(endpoint))
     _tell_environment(recording)
     return build
 
@@ -100,11 +104,28 @@ def _tell_environment(recording: Recording) -> None:
             recording.record(made)
 
 
-def _push(endpoint: str, path: str | os.PathLike[str], model: str, **options: Any) -> PushResult:
-    from regsvc.client.client import connect  # which offers current_build itself
+class _Registry:
+    """The server of the build, connected to for one call: most builds make a single one, some hold it for days."""
 
-    with connect(endpoint or None) as client:
-        return client.push(path, model, **options)
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint or None
+
+    def push(self, path: str | os.PathLike[str], model: str, **options: Any) -> PushResult:
+        with self._connected() as client:
+            return client.push(path, model, **options)
+
+    def log_dataset(self, source: Any, name: str, *, uri: str = "") -> Dataset:
+        with self._connected() as client:
+            return client.log_dataset(source, name, uri=uri)
+
+    def dataset(self, ref: str) -> Dataset:
+        with self._connected() as client:
+            return client.dataset(ref)
+
+    def _connected(self) -> Client:
+        from regsvc.client.client import connect  # which offers current_build itself
+
+        return connect(self._endpoint)
 
 
 class ControlLink:

@@ -8,12 +8,14 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
-from regsvc import errors
+from regsvc import errors, refs
 from regsvc.client.build_records import Build, build_from_wire
 from regsvc.client.connection import Connection
+from regsvc.client.datasets import Dataset
 from regsvc.client.params import (
     check_direction,
     check_key,
@@ -27,12 +29,23 @@ from regsvc.client.recorder import Point, Recorder, Recording, cut_reason
 from regsvc.client.records import PushResult
 from regsvc.client.resume import DEFAULT_PATIENCE
 from regsvc.content.comparison import Direction
-from regsvc.content.record import Record
-from regsvc.refs import BuildName
+from regsvc.content.record import DatasetUse, Record
 from regsvc.v1 import build_pb2
 
-Push = Callable[..., PushResult]
-"""`client.push`: called with path, model, and keywords that include `build`."""
+
+class Registry(Protocol):
+    """What a build needs of a `Client`, whose methods these are."""
+
+    @property
+    def push(self) -> Callable[..., PushResult]:
+        """Store a folder or file as a version: called with path, model, and keywords that include `build`."""
+
+    def log_dataset(self, source: Any, name: str, *, uri: str = "") -> Dataset:
+        """Profile and register a dataset."""
+
+    def dataset(self, ref: str) -> Dataset:
+        """One version of a dataset."""
+
 
 MAX_STEP_BYTES = 100
 
@@ -47,18 +60,19 @@ class BuildCancelled(errors.RegsvcError):
 class RunningBuild(ABC):
     """What can be recorded of a running build. Any thread may call it.
 
-    Nothing here waits for the network: records are sent in the background, in order, for as long as the
-    server may be away. What is wrong with a record itself is raised at the call that gives it.
+    Only `publish`, `log_dataset` and `use_dataset` wait for the network: all else is sent in the background, in
+    order, for as long as the server may be away. What is wrong with a record itself is raised at the call that
+    gives it.
     """
 
-    def __init__(self, name: BuildName, recording: Recording, push: Push) -> None:
+    def __init__(self, name: refs.BuildName, recording: Recording, registry: Registry) -> None:
         self.name = str(name)
         """`team/fraud/builds/7`"""
         self.wire = name.wire
         """The resource name that requests carry."""
         self._model = name.model
         self._recording = recording
-        self._push = push
+        self._registry = registry
         self._lock = threading.Lock()  # protects _open
         self._open: list[tuple[int, str]] = []
 
@@ -97,6 +111,41 @@ class RunningBuild(ABC):
         """
         self.check()
         self._recording.record(record)
+
+    def log_dataset(
+        self,
+        source: Any,
+        name: str,
+        *,
+        split: str = "",
+        uri: str = "",
+        filter: str = "",
+        begin: str | datetime = "",
+        end: str | datetime = "",
+    ) -> Dataset:
+        """Profile and register a dataset as `client.log_dataset` does, and record that this build uses it.
+
+        `split` is its part, as `train`; `filter` the query that gave its rows; `begin` and `end` the time that they
+        are of. Raises as `client.log_dataset`.
+        """
+        self.check()
+        return self._uses(self._registry.log_dataset(source, name, uri=uri), split, filter, begin, end)
+
+    def use_dataset(
+        self,
+        ref: str,
+        *,
+        split: str = "",
+        filter: str = "",
+        begin: str | datetime = "",
+        end: str | datetime = "",
+    ) -> Dataset:
+        """Record that this build uses a dataset that is registered, by default its latest version.
+
+        The rest is as for `log_dataset`. Raises `NotFound`, `NameInvalid`.
+        """
+        self.check()
+        return self._uses(self._registry.dataset(ref), split, filter, begin, end)
 
     def define_metric(self, key: str, direction: str | Direction) -> None:
         """Say whether `higher` or `lower` values of a metric of the model are better. Raises `InvalidArgument`.
@@ -138,7 +187,7 @@ class RunningBuild(ABC):
         """
         self.check()
         self.flush()
-        return self._push(path, str(self._model), aliases=aliases, build=self.name, **options)
+        return self._registry.push(path, str(self._model), aliases=aliases, build=self.name, **options)
 
     def flush(self, patience: float = DEFAULT_PATIENCE) -> None:
         """Wait until everything is durable. Raises `Unavailable` after `patience` seconds without the server."""
@@ -146,6 +195,15 @@ class RunningBuild(ABC):
 
     def check(self) -> None:  # noqa: B027 - a hook; the build of a parent process always goes on
         """Raise if the build cannot go on."""
+
+    def _uses(
+        self, found: Dataset, split: str, filter: str, begin: str | datetime, end: str | datetime
+    ) -> Dataset:
+        use = DatasetUse(
+            refs.parse_dataset(found.reference).wire, split, filter, _iso(begin), _iso(end), found.digest
+        )
+        self._recording.record(Record(datasets=(use,)))
+        return found
 
     def _enter(self, name: str) -> int:
         number = self._recording.start_step(name)
@@ -173,12 +231,12 @@ class BuildSession(RunningBuild):
     `log` waits.
     """
 
-    def __init__(self, connection: Connection, name: BuildName, push: Push) -> None:
+    def __init__(self, connection: Connection, name: refs.BuildName, registry: Registry) -> None:
         self._recorder = Recorder(connection, name.wire)
         self._publisher = LogPublisher(connection, name.wire)
         self._connection = connection
         self._ended: Build | None = None
-        super().__init__(name, self._recorder, push)
+        super().__init__(name, self._recorder, registry)
 
     @property
     def endpoint(self) -> str:
@@ -290,6 +348,10 @@ class BuildSession(RunningBuild):
             if error is None:
                 raise
             error.add_note(f"{self.name} could not be ended as {state}: {unfinished.message}")
+
+
+def _iso(time: str | datetime) -> str:
+    return time.isoformat() if isinstance(time, datetime) else time
 
 
 def outcome(error: BaseException | None) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""The methods of `Client`, a module a subject."""

@@ -1,0 +1,58 @@
+"""The servers that a client talks to, and what a reference names at which."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from regsvc import refs
+from regsvc.client.connection import Connection
+from regsvc.errors import NameInvalid
+
+
+class Connections:
+    """The servers that a client talks to, and what a reference names at which."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = _target(endpoint)
+        self._lock = threading.Lock()  # protects _connections
+        self._connections: dict[str, Connection] = {}
+
+    def close(self) -> None:
+        """Close the connections; what is under way ends with an error."""
+        with self._lock:
+            for connection in self._connections.values():
+                connection.close()
+            self._connections.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _connection(self, server: str | None) -> Connection:
+        target = server or self.endpoint
+        with self._lock:
+            if target not in self._connections:
+                self._connections[target] = Connection(target)
+            return self._connections[target]
+
+    def _source(self, text: str) -> tuple[Connection, refs.VersionRef | refs.BuildName]:
+        server, source = refs.parse_source(text)
+        return self._connection(server), source
+
+    def _model(self, text: str) -> tuple[Connection, refs.ModelName]:
+        reference = refs.parse_reference(text)
+        if reference.version != refs.VersionRef(reference.version.model):
+            raise NameInvalid(f"'{text}' names a version; a model is expected", name=text)
+        return self._connection(reference.server), reference.version.model
+
+
+def _target(endpoint: str) -> str:
+    """What gRPC takes: a `regsvc://` prefix is for people, and the port may be left out."""
+    target = endpoint.removeprefix("regsvc://").rstrip("/")
+    return target if ":" in target else f"{target}:7070"

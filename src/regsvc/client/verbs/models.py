@@ -1,0 +1,44 @@
+"""Models, versions, files and aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from regsvc import refs
+from regsvc.client import catalog, records
+from regsvc.client.verbs.connections import Connections
+
+
+class Models(Connections):
+    """Those methods of `Client`."""
+
+    def model(self, name: str) -> records.Model:
+        """One model. Raises `NotFound`."""
+        return catalog.get_model(*self._model(name))
+
+    def models(self, namespace: str | None = None) -> Iterator[records.Model]:
+        """All models, or those of one namespace, by name."""
+        return catalog.list_models(self._connection(None), namespace)
+
+    def version(self, ref: str) -> records.Version:
+        """One version. Raises `NotFound`."""
+        reference = refs.parse_reference(ref)
+        return catalog.get_version(self._connection(reference.server), reference.version)
+
+    def versions(self, model: str) -> Iterator[records.Version]:
+        """Versions of a model, newest first. Raises `NotFound`."""
+        return catalog.list_versions(*self._model(model))
+
+    def files(self, ref: str) -> Iterator[records.File]:
+        """The files of a version, bytewise by path. Raises `NotFound`."""
+        reference = refs.parse_reference(ref)
+        return catalog.list_files(self._connection(reference.server), reference.version)
+
+    def set_alias(self, ref: str, alias: str) -> records.Alias:
+        """Point an alias of the model of `ref` at that version. Raises `NotFound`, `NameInvalid`."""
+        reference = refs.parse_reference(ref)
+        return catalog.set_alias(self._connection(reference.server), reference.version, alias)
+
+    def alias_history(self, alias: str) -> Iterator[records.AliasChange]:
+        """Everything that `[namespace/]model@alias` ever named, newest first. Raises `NotFound`."""
+        return catalog.alias_history(self._connection(None), refs.parse_alias(alias))
