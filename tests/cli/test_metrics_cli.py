@@ -11,6 +11,7 @@ import pytest
 from support import Server
 
 import regsvc
+from regsvc.client.plotting import plot as draw
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +200,28 @@ def test_versions_of_one_value_each_are_bars_beside_each_other(trained: Server, 
     assert "<!-- curve/m:3 -->" in data
 
 
+def test_the_command_draws_what_the_sdk_draws(trained: Server, tmp_path: Path) -> None:
+    trained.cli("evaluate", "curve/m:1", "drawn", "--metric", "loss=0.5", "--step", "50")
+    done = trained.cli(
+        *("plot", "curve/m:1", "curve/m:3", "curve/m:2", "loss", "-m", "drawn_only", "--log", "--by", "time"),
+        *("--source", "", "--source", "drawn", "--title", "All", "-o", str(tmp_path / "none.png")),
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "none of the 3 has metric 'drawn_only'" in done.stderr
+    trained.cli(
+        *("plot", "curve/m:1", "curve/m:3", "curve/m:2", "loss", "--log", "--by", "time"),
+        *("--source", "", "--source", "drawn", "--title", "All", "-o", str(tmp_path / "cli.png")),
+    )
+    with regsvc.connect(trained.endpoint) as client:
+        plotted = tmp_path / "sdk.png"
+        references = ["curve/m:1", "curve/m:3", "curve/m:2"]
+        draw(client, references, "loss", plotted, sources=["", "drawn"], by="time", log=True, title="All")
+    assert (tmp_path / "cli.png").read_bytes() == plotted.read_bytes()
+    done = trained.cli("plot", "curve/m:1", "curve/m:2", "loss", "--source", "drawn", "-o", str(plotted))
+    assert done.stderr == "regsvc: curve/m:2 has no such metric and is left out\n"
+
+
 def test_plots_that_cannot_be_drawn_are_refused_in_one_line(trained: Server, tmp_path: Path) -> None:
     missing = trained.cli("plot", "curve/m:1", "nothing", "-o", str(tmp_path / "p.png"), check=False)
     assert missing.returncode == 1
@@ -215,8 +238,8 @@ def test_without_matplotlib_the_extra_is_named(trained: Server, tmp_path: Path) 
         "import sys\n"
         "sys.modules['matplotlib'] = None\n"
         "from regsvc.client.client import connect\n"
-        "from regsvc.client.plotting import plot_metric\n"
-        f"plot_metric(connect({trained.endpoint!r}), ['curve/m:1'], 'loss', {str(tmp_path / 'p.png')!r})\n"
+        "from regsvc.client.plotting import plot\n"
+        f"plot(connect({trained.endpoint!r}), ['curve/m:1'], 'loss', {str(tmp_path / 'p.png')!r})\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "pip install 'regsvc[plot]'" in done.stderr

@@ -17,6 +17,7 @@ import pytest
 from blake3 import blake3
 from support import Server, wait_until
 
+import regsvc
 from regsvc.v1 import build_pb2, build_pb2_grpc
 
 ROOT = Path(__file__).parents[2]
@@ -242,6 +243,20 @@ def test_go_prints_a_log(go: GoClient, shared_server: Server) -> None:
     assert (lines[0]["step"], lines[0]["stream"]) == ("train", "stdout")
     assert [line["seq"] for line in go.run("logs", build.name, "--after", 2)] == [3]
     build.finish()
+
+
+def test_go_searches_and_compares(go: GoClient, shared_server: Server, folder: Path) -> None:
+    with regsvc.connect(shared_server.endpoint) as client:
+        for f1 in (0.5, 0.75):
+            client.push(folder, "go/searched", metrics={"f1": f1}, params={"lr": f1 / 10})
+    found = go.run("search", 'model == "go/searched" && metrics.f1 > 0.4', "--order-by", "metrics.f1")
+    assert [each["metadata"]["metrics"]["f1"] for each in found] == [0.5, 0.75]
+    assert len(go.run("search", 'model == "go/searched"', "--limit", 1)) == 1
+    [compared] = go.run("compare", "go/searched:1", "go/searched@b3:" + found[1]["digest"])
+    assert [row["key"] for row in compared["params"]] == ["lr"]
+    refused = go.attempt("search", "metrics.f1 >")
+    assert refused.returncode == 1
+    assert "InvalidArgument" in refused.stderr
 
 
 def test_go_follows_a_log_across_a_restart_of_the_server(go_client: Path, server: Server) -> None:

@@ -40,7 +40,7 @@ def shape(output: str) -> list[str]:
     for line in output.rstrip("\n").splitlines():
         plain = re.sub(r"\b[0-9a-f]{64}\b", "DIGEST", line)
         plain = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", plain)
-        plain = re.sub(r"in \d+\.\d s\b", "in SECONDS", plain)
+        plain = re.sub(r"\b\d+\.\d s\b", "SECONDS", plain)
         plain = re.sub(r"\b\d+\.\d [KMG]iB", "SIZE", plain)
         words = plain.split()
         lines.append(words[0] if words and words[0] in ("environment", "machine") else " ".join(words))

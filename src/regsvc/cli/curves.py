@@ -6,12 +6,9 @@ import html
 import math
 from collections.abc import Sequence
 
+from regsvc.client.plotting import COLORS
 from regsvc.content.comparison import Curve
 
-COLORS = (
-    "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bb5500", "#888888",
-)  # fmt: skip
-"""Paul Tol's bright scheme, which colour-blind readers can tell apart; then the lines are dashed."""
 _LEFT, _TOP, _BOTTOM, _RIGHT = 56, 8, 22, 10
 
 

@@ -8,10 +8,20 @@ import click
 from rich.markup import escape
 
 from regsvc import refs
-from regsvc.cli.output import connect_from_context, console, emit_json, human_time, json_option, json_time
+from regsvc.cli.output import (
+    connect_from_context,
+    console,
+    emit_json,
+    emit_json_line,
+    human_time,
+    json_option,
+    json_time,
+)
 from regsvc.cli.output import table as new_table
 from regsvc.cli.pairs import metric_option
-from regsvc.client.plotting import FORMATS, plot_metric
+from regsvc.client.client import Client
+from regsvc.client.plotting import AXES, FORMATS
+from regsvc.client.plotting import plot as draw
 from regsvc.content.comparison import Direction
 
 
@@ -20,13 +30,36 @@ from regsvc.content.comparison import Direction
 @click.argument("key", required=False)
 @click.option("--source", default="", metavar="NAME", help="Who measured.  [default: the build itself]")
 @click.option("--max-points", type=click.IntRange(2), metavar="N", help="Those that show the shape best.")
+@click.option(
+    "-f", "--follow", is_flag=True, help="Print points of a BUILD as they come, until it has ended."
+)
 @json_option
 @click.pass_context
 def metrics(
-    ctx: click.Context, ref: str, key: str | None, source: str, max_points: int | None, as_json: bool
+    ctx: click.Context,
+    *,
+    ref: str,
+    key: str | None,
+    source: str,
+    max_points: int | None,
+    follow: bool,
+    as_json: bool,
 ) -> None:
-    """List the metric series of a version or build; with KEY the points of one."""
-    client = connect_from_context(ctx, refs.parse_source(ref)[0])
+    """List the metric series of a version or build; with KEY the points of one.
+
+    With --follow all points of a build ([NAMESPACE/]MODEL/builds/N), those of KEY if given, in the order in which
+    they come; it goes on by itself when the server is away for a while. With --json, one object a line: key, value,
+    step, time.
+    """
+    server, owner = refs.parse_source(ref)
+    if follow and not isinstance(owner, refs.BuildName):
+        raise click.UsageError("only a build can be followed: [NAMESPACE/]MODEL/builds/N")
+    if follow and (source or max_points):
+        raise click.UsageError("--follow prints all points of the build itself")
+    client = connect_from_context(ctx, server)
+    if follow:
+        _follow(client, str(owner), key, as_json)
+        return
     if key is not None:
         points = client.series(ref, key, source=source, max_points=max_points)
         if as_json:
@@ -66,6 +99,22 @@ def metrics(
             human_time(series.last_time),
         )
     console().print(table)
+
+
+def _follow(client: Client, build: str, key: str | None, as_json: bool) -> None:
+    state = ""
+    for update in client.watch_build(build):
+        for point in update.metrics:
+            if key is not None and point.key != key:
+                continue
+            if as_json:
+                emit_json_line(point.to_json())
+            else:
+                # Not a table, since its columns are as wide as what is still to come.
+                click.echo(f"{human_time(point.time)}  {point.step:>8}  {point.key}  {point.value:.8g}")
+        if update.build is not None:
+            state = update.build.state
+    click.echo(f"regsvc: build {build} {state}", err=True)
 
 
 def _better(direction: Direction) -> str:
@@ -142,16 +191,40 @@ def evaluate(
     metavar="FILE",
     help="Ends with .png, .svg or .pdf.",
 )
-@click.option("--x", "axis", type=click.Choice(["step", "time"]), default="step", show_default=True)
-@click.option("--source", default="", metavar="NAME", help="Who measured.  [default: the build itself]")
+@click.option("-m", "--metric", "more", multiple=True, metavar="METRIC", help="One more. Repeatable.")
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    metavar="NAME",
+    help="Who measured, '' the build itself. Repeatable.  [default: the build itself]",
+)
+@click.option("--by", "--x", "by", type=click.Choice(AXES), default="step", show_default=True)
+@click.option("--log", is_flag=True, help="A logarithmic scale.")
+@click.option("--title", default="", metavar="TEXT", help="In place of the metric and the model.")
 @click.pass_context
-def plot(ctx: click.Context, references: tuple[str, ...], output: str, axis: str, source: str) -> None:
-    """Draw METRIC of one or more versions or builds over steps or time, by matplotlib (regsvc[plot])."""
+def plot(
+    ctx: click.Context,
+    *,
+    references: tuple[str, ...],
+    output: str,
+    more: tuple[str, ...],
+    sources: tuple[str, ...],
+    by: str,
+    log: bool,
+    title: str,
+) -> None:
+    """Draw METRIC of one or more versions or builds over steps or time, by matplotlib (regsvc[plot]).
+
+    Each metric has a panel of its own. Where each REF has one value they are bars.
+    """
     *names, key = references
     if not names:
         raise click.UsageError("give at least one REF and a METRIC")
-    if Path(output).suffix not in FORMATS:
+    if Path(output).suffix.lower() not in FORMATS:
         raise click.BadParameter(f"it ends with one of {', '.join(FORMATS)}", param_hint="--output")
     client = connect_from_context(ctx, refs.parse_source(names[0])[0])
-    plot_metric(client, names, key, output, axis=axis, source=source)
+    missing = draw(client, names, [key, *more], output, sources=sources or "", by=by, log=log, title=title)
+    for name in missing:
+        click.echo(f"regsvc: {name} has no such metric and is left out", err=True)
     console().print(f"wrote {escape(output)}")

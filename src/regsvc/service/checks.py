@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from regsvc.catalog.records import Metadata
 from regsvc.errors import InvalidArgument, MetricNotFinite, NameInvalid, ResourceExhausted
@@ -85,13 +86,12 @@ def check_text(text: str, what: str, limit: int) -> None:
         raise ResourceExhausted(f"{what} is longer than {limit} bytes", limit=limit)
 
 
-def check_step_name(name: str, *, optional: bool = False) -> None:
-    """Raises `NameInvalid`."""
+def check_step_name(name: str, what: str = "step", *, optional: bool = False) -> None:
+    """Of a step, or of `what` is named like one. Raises `NameInvalid`."""
     if (not name and not optional) or len(name.encode()) > MAX_STEP_NAME or _CONTROL.search(name):
-        shown = name[:60].encode("unicode_escape").decode()
-        raise NameInvalid(
-            f"bad step name '{shown}': 1 to {MAX_STEP_NAME} bytes without control characters", step=shown
-        )
+        shown: Any = name[:60].encode("unicode_escape").decode()
+        text = f"bad {what} name '{shown}': 1 to {MAX_STEP_NAME} bytes without control characters"
+        raise NameInvalid(text, **{what: shown})
 
 
 def check_request_id(request_id: str) -> None:

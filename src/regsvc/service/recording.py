@@ -266,7 +266,7 @@ def _check_datasets(record: Record) -> None:
     for use in record.datasets:
         if not use.dataset:
             raise RecordInvalid("a dataset that was used has a name")
-        check_step_name(use.split, optional=True)
+        check_step_name(use.split, "split", optional=True)
         for text in (use.filter, use.begin, use.end):
             check_text(text, "what was used of a dataset", 4096)
 

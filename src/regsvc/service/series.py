@@ -86,7 +86,7 @@ class Series:
             raise ResourceExhausted(f"{len(points)} points, at most {limit}", limit=limit)
         if not points:
             raise InvalidArgument("an evaluation has points")
-        check_step_name(source)
+        check_step_name(source, "source")
         for point in points:
             check_key(point.key, self._limits)
             check_time(point.at, f"a point of '{point.key}'")

@@ -24,9 +24,12 @@ const usage = `usage: regsvc-go [--server HOST:PORT] [--patience DURATION] COMMA
   pull REF DEST                        bring a version into a missing or empty folder
   logs BUILD [-f] [--after N]          print the log of a build; with -f until it has ended
   events [--after N] [--limit N]       print changes of the registry as they happen
+  search FILTER [--order-by F] [--limit N]
+                                       print versions that a CEL expression finds
+  compare REF REF                      print what differs between two versions
   vectors DIR                          check this client against the golden vectors
 
-Results are JSON on stdout: one document, or one line an item for logs and events.
+Results are JSON on stdout: one document, or one line an item for logs, events and search.
 REF is [regsvc://host[:port]/][NS/]MODEL[:N | @ALIAS | @b3:DIGEST].
 `
 
@@ -51,6 +54,8 @@ var commands = map[string]command{
 	"pull":    pull,
 	"logs":    logs,
 	"events":  events,
+	"search":  search,
+	"compare": compare,
 	"vectors": checkVectors,
 }
 

@@ -1,0 +1,1 @@
+"""Bringing models from elsewhere, each source in a module of its own."""
