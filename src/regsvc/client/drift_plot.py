@@ -42,7 +42,6 @@ def plot_drift(
     `NotFound`, `InvalidArgument` and `FailedPrecondition` as `compare_datasets` does, and without matplotlib.
     """
     found = client.compare_datasets(before, after)
-    types = _types(client, found.before.reference), _types(client, found.after.reference)
     ranked = sorted(
         (drift for drift in found.columns if any((*drift.before, *drift.after))),
         key=lambda drift: (-(drift.psi or 0.0), drift.column),
@@ -56,8 +55,7 @@ def plot_drift(
         if drift.labels:
             _draw_categories(axes, drift)
         else:
-            kinds = {each.get(drift.column, "") for each in types}
-            _draw_histograms(axes, drift, kinds.pop() if len(kinds) == 1 else "")
+            _draw_histograms(axes, drift, drift.type)
         numbers = (("PSI", drift.psi), ("KS", drift.ks), ("JS", drift.js))
         measured = "  ".join(f"{name} {value:.3f}" for name, value in numbers if value is not None)
         name = _cut(drift.column, 40) or "(no name)"
@@ -69,11 +67,6 @@ def plot_drift(
     if len(shown) < len(ranked):
         figure.supxlabel(f"{len(shown)} of {len(ranked)} columns, by PSI", fontsize=9)
     figure.savefig(output, dpi=150)
-
-
-def _types(client: Client, reference: str) -> dict[str, str]:
-    profile = client.dataset(reference).profile
-    return {column.name: column.type for column in profile.columns} if profile is not None else {}
 
 
 def _draw_histograms(axes: Any, drift: ColumnDrift, kind: str) -> None:

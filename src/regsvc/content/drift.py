@@ -37,6 +37,8 @@ class ColumnDrift:
     before: Sequence[float] = ()
     """Shares of the values."""
     after: Sequence[float] = ()
+    type: str = ""
+    """In both, as polars calls it; empty when it changed."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def jensen_shannon(before: Sequence[float], after: Sequence[float]) -> float:
 
 def _column(old: Column, new: Column, rows_before: int, rows_after: int) -> ColumnDrift | None:
     nulls = (old.nulls / rows_before if rows_before else 0.0, new.nulls / rows_after if rows_after else 0.0)
+    kind = old.type if old.type == new.type else ""
     if old.bins and new.bins:
         low, high = min(old.edges[0], new.edges[0]), max(old.edges[-1], new.edges[-1])
         edges = [*(_between(low, high, place / COMMON_BINS) for place in range(COMMON_BINS)), high]
@@ -110,16 +113,24 @@ def _column(old: Column, new: Column, rows_before: int, rows_after: int) -> Colu
             measure(before, after)
             for measure in (population_stability_index, kolmogorov_smirnov, jensen_shannon)
         )
-        return ColumnDrift(old.name, psi, ks, js, *nulls, edges=edges, before=before, after=after)
+        return ColumnDrift(old.name, psi, ks, js, *nulls, edges=edges, before=before, after=after, type=kind)
     if old.top and new.top:
         labels = list(dict.fromkeys([*(value for value, _ in old.top), *(value for value, _ in new.top)]))
         before, after = _shares(old, labels), _shares(new, labels)
         psi, js = population_stability_index(before, after), jensen_shannon(before, after)
         return ColumnDrift(
-            old.name, psi, None, js, *nulls, labels=[*labels, "(other)"], before=before, after=after
+            old.name,
+            psi,
+            None,
+            js,
+            *nulls,
+            labels=[*labels, "(other)"],
+            before=before,
+            after=after,
+            type=kind,
         )
     if nulls[0] != nulls[1]:
-        return ColumnDrift(old.name, None, None, None, *nulls)
+        return ColumnDrift(old.name, None, None, None, *nulls, type=kind)
     return None
 
 
