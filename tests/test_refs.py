@@ -153,3 +153,12 @@ def test_a_wire_name_is_refused_or_spelled_one_way(parts: list[str]) -> None:
             except NameInvalid:
                 continue
             assert parsed.wire == name  # type: ignore[attr-defined]
+
+
+def test_a_build_may_name_its_server() -> None:
+    assert refs.parse_source("regsvc://host:1/team/fraud/builds/7") == (
+        "host:1",
+        refs.parse_build("team/fraud/builds/7"),
+    )
+    assert refs.parse_source("regsvc://host/fraud/builds/7")[0] == "host:7070"
+    assert refs.parse_source("team/fraud/builds/7") == (None, refs.parse_build("team/fraud/builds/7"))

@@ -143,8 +143,9 @@ def parse_build(text: str) -> BuildName:
 
 def parse_source(text: str) -> tuple[str | None, VersionRef | BuildName]:
     """Parse what a person typed for a version or a build; gives the server too. Raises `NameInvalid`."""
-    if _BUILD_RE.search(text) and not text.startswith("regsvc://"):
-        return None, parse_build(text)
+    server, rest = _split_server(text)
+    if _BUILD_RE.search(rest):
+        return server, parse_build(rest)
     reference = parse_reference(text)
     return reference.server, reference.version
 

@@ -94,37 +94,6 @@ def test_csv_parquet_and_arrow_of_one_table_have_one_profile(tmp_path: Path) -> 
         assert digest == blake3((tmp_path / name).read_bytes()).digest()
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "why"),
-    [
-        ("empty.csv", b"", "is empty"),
-        ("ragged.csv", b"a,b\n1,2\n1,2,3\n", "cannot be read"),
-        ("latin.csv", b"a,b\n\xe9\xff,2\n", "cannot be read"),
-        ("lies.parquet", b"PAR1" + b"\x00" * 100 + b"PAR1", "cannot be read"),
-        ("short.parquet", b"PAR1", "cannot be read"),
-        ("what.xlsx", b"PK", "of no known kind"),
-    ],
-)
-def test_files_that_cannot_be_read_are_refused_and_say_why(
-    tmp_path: Path, name: str, data: bytes, why: str
-) -> None:
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(regsvc.InvalidArgument, match=why) as refused:
-        profile(tmp_path / name)
-    assert str(tmp_path) not in refused.value.message
-    with pytest.raises(regsvc.InvalidArgument, match="no dataset"):
-        profile(42)
-
-
-def test_a_parquet_file_whose_pages_are_damaged_is_refused(tmp_path: Path) -> None:
-    frame(50_000).write_parquet(tmp_path / "t.parquet", compression="uncompressed")
-    data = bytearray((tmp_path / "t.parquet").read_bytes())
-    data[4:2000] = b"\xff" * 1996
-    (tmp_path / "t.parquet").write_bytes(bytes(data))
-    with pytest.raises(regsvc.InvalidArgument, match="cannot be read"):
-        profile(tmp_path / "t.parquet")
-
-
 def test_the_same_data_is_the_same_version_and_other_data_the_next(client: Client) -> None:
     first = client.log_dataset(frame(), "data/tx", uri="https://user:secret@host/tx")
     again = client.log_dataset(frame(), "data/tx", uri="https://user:secret@host/tx")

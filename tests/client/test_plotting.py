@@ -21,10 +21,16 @@ VERSIONS = 10
 
 
 @pytest.fixture(scope="module")
-def client(shared_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What versions are made of."""
+    file = tmp_path_factory.mktemp("weights") / "w"
+    file.write_bytes(b"w")
+    return file
+
+
+@pytest.fixture(scope="module")
+def client(shared_server: Server, weights: Path) -> Iterator[Client]:
     """Versions of a model: ten with a loss by step, one with a sealed loss; some with evaluations."""
-    weights = tmp_path_factory.mktemp("weights") / "w"
-    weights.write_bytes(b"w")
     with regsvc.connect(shared_server.endpoint) as client:
         for number in range(1, VERSIONS + 1):
             with client.build("draw/m", capture=False) as build:
@@ -99,7 +105,30 @@ def test_where_all_have_one_value_they_are_bars_with_names_and_values(client: Cl
     assert {"draw/m:1", "draw/m:2", "0.25", "0.5"} <= set(texts(out))
     assert 'id="legend_1"' not in out.read_text()
     plot(client, names(2), "auc", out, sources="nightly", by="time")
-    assert "time" in texts(out), "by time they are points"
+    assert "time (UTC)" in texts(out), "by time they are points"
+
+
+def test_the_direction_is_told_of_what_has_no_series_too(
+    client: Client, tmp_path: Path, weights: Path
+) -> None:
+    client.push(weights, "draw/sealed", metrics={"loss": 0.5, "cost_saved": 2.0}, capture=False)
+    client.define_metric("draw/sealed", "cost_saved", "higher")
+    out = tmp_path / "p.svg"
+    plot(client, ["draw/sealed"], ["loss", "cost_saved"], out)
+    assert {"loss (lower is better)", "cost_saved (higher is better)"} <= set(texts(out))
+
+
+def test_by_time_a_line_never_goes_back(client: Client, tmp_path: Path) -> None:
+    days = [datetime(2026, 1, day, tzinfo=UTC) for day in (3, 1, 2)]
+    for step, day in enumerate(days):
+        client.evaluate("draw/m:5", "days", {"f1": step / 4}, step=step, time=day)
+    out = tmp_path / "p.svg"
+    plot(client, ["draw/m:5"], "f1", out, sources="days", by="time")
+    drawn = re.search(r'<path d="([^"]*)"[^>]*stroke-width: 1\.4', out.read_text())
+    assert drawn is not None
+    across = [float(x) for x in re.findall(r"[ML] ([\d.]+) ", drawn[1])]
+    assert len(across) == 3
+    assert across == sorted(across)
 
 
 def test_a_logarithmic_scale_keeps_what_is_not_positive(client: Client, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import click
 
 from regsvc.cli.output import connect_from_context, emit_json, err_console, human_size, json_option
-from regsvc.client.importing.hf import Imported, import_hf
+from regsvc.client.importing.hf import Imported
 from regsvc.client.records import Progress
 
 
@@ -37,8 +37,7 @@ def hf(
     """
     client = connect_from_context(ctx)
     with _bar(quiet=as_json) as listener:
-        report = import_hf(
-            client,
+        report = client.import_hf(
             folder,
             model=model,
             namespace=namespace,

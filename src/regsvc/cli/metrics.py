@@ -21,7 +21,6 @@ from regsvc.cli.output import table as new_table
 from regsvc.cli.pairs import metric_option
 from regsvc.client.client import Client
 from regsvc.client.plotting import AXES, FORMATS
-from regsvc.client.plotting import plot as draw
 from regsvc.content.comparison import Direction
 
 
@@ -224,7 +223,7 @@ def plot(
     if Path(output).suffix.lower() not in FORMATS:
         raise click.BadParameter(f"it ends with one of {', '.join(FORMATS)}", param_hint="--output")
     client = connect_from_context(ctx, refs.parse_source(names[0])[0])
-    missing = draw(client, names, [key, *more], output, sources=sources or "", by=by, log=log, title=title)
+    missing = client.plot(names, [key, *more], output, sources=sources or "", by=by, log=log, title=title)
     for name in missing:
         click.echo(f"regsvc: {name} has no such metric and is left out", err=True)
     console().print(f"wrote {escape(output)}")

@@ -10,7 +10,8 @@ import math
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-BEFORE, AFTER = "#4682b4", "#e08214"
+from regsvc.client.drift_plot import AFTER, BEFORE
+
 _TOP, _BOTTOM = 18, 16
 """Pixels above the plot for the legend, and below it for the axis."""
 _CHAR = 6.2

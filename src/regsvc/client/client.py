@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from regsvc.client.verbs.builds import Builds
 from regsvc.client.verbs.metrics import Metrics
 from regsvc.client.verbs.models import Models
 from regsvc.client.verbs.records import Records
+
+if TYPE_CHECKING:
+    from regsvc.client.importing.hf import ImportReport, Listener
 
 ENDPOINT_VARIABLE = "REGSVC_ENDPOINT"
 DEFAULT_ENDPOINT = "127.0.0.1:7070"
@@ -28,3 +33,61 @@ class Client(Models, Records, Metrics, Builds):
     to that server. Calls wait about 90 s for a server that went away and raise `Unavailable` after that; every
     method may raise that, and `NameInvalid` for a malformed reference.
     """
+
+    def plot(
+        self,
+        references: Sequence[str],
+        metrics: str | Sequence[str],
+        output: str | os.PathLike[str],
+        *,
+        sources: str | Sequence[str] = "",
+        by: str = "step",
+        log: bool = False,
+        title: str = "",
+    ) -> list[str]:
+        """Draw metrics of versions and builds into a PNG, SVG or PDF; gives the names of what has none of them.
+
+        Each metric has a panel, each version or build a line by `step` or `time`; `sources` are those who measured,
+        `""` the build itself; `log` scales by powers of ten. Needs `regsvc[plot]`. Raises `NotFound`,
+        `InvalidArgument`, `FailedPrecondition` (no matplotlib), `OSError`.
+        """
+        from regsvc.client.plotting import plot
+
+        return plot(self, references, metrics, output, sources=sources, by=by, log=log, title=title)
+
+    def plot_drift(self, before: str, after: str, output: str | os.PathLike[str], *, most: int = 12) -> None:
+        """Draw the columns of two datasets that drifted most, by PSI, into a PNG, SVG or PDF.
+
+        Needs `regsvc[plot]`. Raises as `compare_datasets`, and `FailedPrecondition` (no matplotlib), `OSError`.
+        """
+        from regsvc.client.drift_plot import plot_drift
+
+        plot_drift(self, before, after, output, most=most)
+
+    def import_hf(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        model: str | None = None,
+        namespace: str | None = None,
+        revision: str | None = None,
+        dry_run: bool = False,
+        progress: Listener | None = None,
+    ) -> ImportReport:
+        """Import every snapshot in a Hugging Face cache, repository or model folder that is not there yet.
+
+        `org/name` becomes namespace and model unless `model` or `namespace` say otherwise; `revision` takes one. What
+        cannot be imported is in the report with its reason, and the rest goes on. Raises `InvalidArgument`,
+        `NotFound` (no such revision), `NameInvalid`, `OSError`.
+        """
+        from regsvc.client.importing.hf import import_hf
+
+        return import_hf(
+            self,
+            path,
+            model=model,
+            namespace=namespace,
+            revision=revision,
+            dry_run=dry_run,
+            progress=progress,
+        )

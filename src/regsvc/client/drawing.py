@@ -14,6 +14,7 @@ from regsvc.content.comparison import Direction
 
 try:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 except ImportError:
     raise errors.FailedPrecondition(
@@ -66,7 +67,7 @@ def draw(
             _draw_bars(axes, panel, names, lying)
         else:
             entries |= _draw_lines(axes, panel, names, marks, by)
-            axes.set_xlabel(by)
+            axes.set_xlabel("time (UTC)" if by == "time" else "step")
         _scale(axes, panel, log, lying)
         label = _plain(panel.key) + _better(panel.direction)
         (axes.set_xlabel if lying else axes.set_ylabel)(label)
@@ -107,11 +108,13 @@ def _draw_lines(
             linewidth=1.4,
             marker=mark,
             markersize=3 if mark == "o" and len(values) > 1 else 5,
-            markevery=max(1, len(values) // 12) if mark != "o" else 1,
+            markevery=max(1, len(values) // 40) if mark != "o" else 1,
             **look,
         )
     if by == "time":
-        axes.tick_params(axis="x", rotation=20)
+        locator = AutoDateLocator(tz=UTC)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))  # type: ignore[no-untyped-call]
     return entries
 
 

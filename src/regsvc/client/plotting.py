@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regsvc import errors, refs
 from regsvc.client.params import check_key
 from regsvc.client.series import MetricSummary, MetricValue
-from regsvc.content.comparison import Direction
+from regsvc.content.comparison import Direction, direction_of
 
 if TYPE_CHECKING:
     from regsvc.client.client import Client
@@ -46,7 +47,7 @@ class Line:
     """Who measured; empty for the build itself, `sealed` for a value of the push."""
     sealed: bool
     points: Sequence[MetricValue]
-    """By step, never empty."""
+    """By step, or time when it is drawn by that; never empty."""
 
     @property
     def stepless(self) -> bool:
@@ -89,7 +90,7 @@ def plot(
 
     subjects = [_Subject(client, place, name, wanted) for place, name in enumerate(references)]
     _check_different(subjects)
-    panels = [_panel(key, subjects) for key in keys]
+    panels = [_panel(key, subjects, by) for key in keys]
     drawn = {line.subject for panel in panels for line in panel.lines}
     heading = title or _title([subject.owner for subject in subjects], keys, wanted)
     drawing.draw(panels, output, title=heading, by=by, log=log, show_sources=len(wanted) > 1)
@@ -101,10 +102,11 @@ class _Subject:
 
     def __init__(self, client: Client, place: int, name: str, wanted: Sequence[str]) -> None:
         self.place, self.name = place, name
-        self.owner = refs.parse_source(name)[1]
+        self._server, self.owner = refs.parse_source(name)
         self.identity = str(self.owner)
         self._client, self._wanted = client, wanted
         self._sealed: dict[str, MetricValue] = {}
+        self._definitions: dict[str, Direction] | None = None
         if isinstance(self.owner, refs.VersionRef):
             version = client.version(name)
             self.identity = version.reference
@@ -115,16 +117,25 @@ class _Subject:
     def summaries(self, key: str) -> list[MetricSummary]:
         return [each for each in self._series.values() if each.key == key]
 
-    def lines(self, key: str) -> list[Line]:
+    def lines(self, key: str, by: str) -> list[Line]:
         """Of the sources that are wanted, in their order."""
         found = []
         for source in self._wanted:
             if (source, key) in self._series:
                 points = self._client.series(self.name, key, source=source, max_points=MAX_POINTS)
+                if by == "time":  # steps need not ascend with it
+                    points.sort(key=attrgetter("time"))
                 found.append(Line(self.place, self.name, source, False, points))
             elif not source and key in self._sealed:
                 found.append(Line(self.place, self.name, SEALED, True, [self._sealed[key]]))
         return found
+
+    def direction(self, key: str) -> Direction:
+        """Of a metric that may have no series."""
+        if self._definitions is None:
+            prefix = f"regsvc://{self._server}/" if self._server else ""
+            self._definitions = self._client.metric_definitions(f"{prefix}{self.owner.model}")
+        return self._definitions.get(key) or direction_of(key)
 
     def known(self) -> set[str]:
         """Names of metrics, with their sources where these must be asked for."""
@@ -132,8 +143,8 @@ class _Subject:
         return named | self._sealed.keys()
 
 
-def _panel(key: str, subjects: Sequence[_Subject]) -> Panel:
-    lines = [line for subject in subjects for line in subject.lines(key)]
+def _panel(key: str, subjects: Sequence[_Subject], by: str) -> Panel:
+    lines = [line for subject in subjects for line in subject.lines(key, by)]
     if not lines:
         known = sorted({name for subject in subjects for name in subject.known()})
         more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
@@ -144,6 +155,7 @@ def _panel(key: str, subjects: Sequence[_Subject]) -> Panel:
     if len(lines) > MAX_LINES:
         raise errors.InvalidArgument(f"{len(lines)} lines of '{key}', at most {MAX_LINES}", limit=MAX_LINES)
     directions = {each.direction for subject in subjects for each in subject.summaries(key)}
+    directions = directions or {subjects[lines[0].subject].direction(key)}
     return Panel(key, directions.pop() if len(directions) == 1 else Direction.UNKNOWN, lines)
 
 

@@ -104,7 +104,7 @@ def _column(old: Column, new: Column, rows_before: int, rows_after: int) -> Colu
     nulls = (old.nulls / rows_before if rows_before else 0.0, new.nulls / rows_after if rows_after else 0.0)
     if old.bins and new.bins:
         low, high = min(old.edges[0], new.edges[0]), max(old.edges[-1], new.edges[-1])
-        edges = [low + (high - low) * place / COMMON_BINS for place in range(COMMON_BINS + 1)]
+        edges = [*(_between(low, high, place / COMMON_BINS) for place in range(COMMON_BINS)), high]
         before, after = _rebinned(old, edges), _rebinned(new, edges)
         psi, ks, js = (
             measure(before, after)
@@ -127,9 +127,10 @@ def _rebinned(column: Column, edges: Sequence[float]) -> list[float]:
     """Shares in other bins; what a bin holds is spread evenly over it."""
     total = sum(column.bins) or 1
     found = [0.0] * (len(edges) - 1)
-    first, width = edges[0], (edges[-1] - edges[0]) / (len(edges) - 1)
+    # Halves, since a span may not fit a double.
+    first, width = edges[0] / 2, (edges[-1] / 2 - edges[0] / 2) / (len(edges) - 1)
     for place, count in enumerate(column.bins):
-        begin, end = column.edges[place], column.edges[place + 1]
+        begin, end = column.edges[place] / 2, column.edges[place + 1] / 2
         if not count:
             continue
         if width <= 0:
@@ -140,9 +141,14 @@ def _rebinned(column: Column, edges: Sequence[float]) -> list[float]:
             for target in range(
                 max(0, int((begin - first) / width)), min(len(found), int((end - first) / width) + 1)
             ):
-                overlap = min(end, edges[target + 1]) - max(begin, edges[target])
+                overlap = min(end, edges[target + 1] / 2) - max(begin, edges[target] / 2)
                 found[target] += max(0.0, overlap) / (end - begin) * count / total
     return found
+
+
+def _between(low: float, high: float, share: float) -> float:
+    """low + share (high - low), though the difference may not fit a double."""
+    return low * (1 - share) + high * share if share else low
 
 
 def _shares(column: Column, labels: Sequence[str]) -> list[float]:

@@ -44,17 +44,17 @@ class Builds(Artifacts, Datasets):
 
     def get_build(self, build: str) -> Build:
         """One build with its steps. Raises `NotFound`."""
-        return builds.get_build(self._connection(None), build)
+        return builds.get_build(*self._build(build))
 
     def cancel_build(self, build: str) -> Build:
         """Ask a build to stop. Raises `NotFound`, `BuildEnded`."""
-        return builds.cancel_build(self._connection(None), build)
+        return builds.cancel_build(*self._build(build))
 
     def logs(
         self, build: str, *, follow: bool = False, after: int = 0, step: str | None = None
     ) -> Iterator[LogLine]:
         """Lines of a build's log after number `after`; with `follow` until the build has ended."""
-        return logs.read_log(self._connection(None), build, follow=follow, after=after, step=step)
+        return logs.read_log(*self._build(build), follow=follow, after=after, step=step)
 
     def watch(self, after: int | None = None) -> Iterator[Event]:
         """Changes of the whole registry after event number `after`, for ever; None: only new ones."""
@@ -62,4 +62,4 @@ class Builds(Artifacts, Datasets):
 
     def watch_build(self, build: str, after: int = 0) -> Iterator[BuildUpdate]:
         """The state of a build as it changes, to its end. Raises `NotFound`."""
-        return events.watch_build(self._connection(None), build, after)
+        return events.watch_build(*self._build(build), after)

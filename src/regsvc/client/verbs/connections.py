@@ -45,6 +45,12 @@ class Connections:
         server, source = refs.parse_source(text)
         return self._connection(server), source
 
+    def _build(self, text: str) -> tuple[Connection, str]:
+        server, found = refs.parse_source(text)
+        if not isinstance(found, refs.BuildName):
+            found = refs.parse_build(text)  # which says what is expected
+        return self._connection(server), str(found)
+
     def _model(self, text: str) -> tuple[Connection, refs.ModelName]:
         reference = refs.parse_reference(text)
         if reference.version != refs.VersionRef(reference.version.model):
