@@ -115,9 +115,7 @@ def _open(polars: Any, source: Any, spool: Path) -> tuple[Rows, bytes]:
     elif isinstance(source, polars.LazyFrame) or hasattr(source, "read_next_batch"):
         frame = source if isinstance(source, polars.LazyFrame) else _stream(polars, source)
         spooled = _spooled(polars, frame, spool)
-        return _rows(spooled), _digest(
-            polars, spooled.collect_batches(engine="streaming", chunk_size=BLOCK_ROWS)
-        )
+        return _rows(spooled), _digest(polars, _in_order(polars, spooled))
     else:
         raise errors.InvalidArgument(
             f"a {type(source).__name__} is no dataset: a path or a table is expected"
@@ -327,6 +325,13 @@ def _blocks(polars: Any, tables: Iterator[Any]) -> Iterator[Any]:
             rest = rest[BLOCK_ROWS:]
     if rest is not None:
         yield rest
+
+
+def _in_order(polars: Any, frame: Any) -> Iterator[Any]:
+    """Slices, read one after the other: `collect_batches` reads on while the digest is behind, up to all rows."""
+    rows = int(frame.select(polars.len()).collect().item())
+    for start in range(0, max(rows, 1), 2 * BLOCK_ROWS):
+        yield frame.slice(start, 2 * BLOCK_ROWS).collect(engine="streaming")
 
 
 def _shown(source: Any) -> str:
