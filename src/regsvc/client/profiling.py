@@ -223,9 +223,13 @@ def _histograms(
         bins.append(place.floor().clip(0, _FINE - 1).cast(polars.UInt16).alias(str(number)))
     if not bins:
         return {}
-    for batch in data.of([*columns]).select(bins).collect_batches(engine="streaming", maintain_order=False):
+
+    def count(batch: Any) -> None:
         for name, series in zip(columns, batch.iter_columns(), strict=True):
             counts[name] += numpy.bincount(series.drop_nulls().to_numpy(), minlength=_FINE)
+
+    # Not `collect_batches`, whose queue grows when this is slower than the reading.
+    data.of([*columns]).select(bins).sink_batches(count, engine="streaming", maintain_order=False)
     return {name: found.tolist() for name, found in counts.items()}
 
 

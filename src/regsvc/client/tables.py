@@ -1,7 +1,7 @@
 """What datasets are read from: files and tables of many kinds, all as one polars frame that streams, with a digest.
 
-What can be read only once (a stream, a lazy query) is first written to a temporary Arrow file, so that profiling may
-pass over it many times and each pass sees the same rows.
+What can be read only once (a stream, a lazy query), or is slow to read (CSV), is first written to a temporary Parquet
+file, so that profiling may pass over it many times and each pass sees the same rows.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def opened(source: Any) -> Iterator[tuple[Rows, bytes]]:
     polars = _polars()
     try:
         with tempfile.TemporaryDirectory(prefix="regsvc-") as folder:
-            yield _open(polars, source, Path(folder) / "rows.arrow")
+            yield _open(polars, source, Path(folder) / "rows.parquet")
     except polars.exceptions.PanicException:
         # Not an `Exception`. Its text is of polars' inside, and Rust has already printed it.
         raise errors.InvalidArgument(f"{_shown(source)} cannot be read: polars failed on it") from None
@@ -115,9 +115,7 @@ def _open(polars: Any, source: Any, spool: Path) -> tuple[Rows, bytes]:
     elif isinstance(source, polars.LazyFrame) or hasattr(source, "read_next_batch"):
         frame = source if isinstance(source, polars.LazyFrame) else _stream(polars, source)
         spooled = _spooled(polars, frame, spool)
-        return _rows(spooled), _digest(
-            polars, spooled.collect_batches(engine="streaming", chunk_size=BLOCK_ROWS)
-        )
+        return _rows(spooled), _digest(polars, _in_order(polars, spooled))
     else:
         raise errors.InvalidArgument(
             f"a {type(source).__name__} is no dataset: a path or a table is expected"
@@ -181,7 +179,7 @@ def _scan(polars: Any, path: Path, spool: Path) -> Any:
     if _KINDS[suffix] == "Parquet":
         return polars.scan_parquet(path, glob=False, hive_partitioning=False)
     if _KINDS[suffix] == "CSV":
-        return _scan_csv(polars, path, "\t" if suffix.startswith(".tsv") else ",")
+        return _scan_csv(polars, path, "\t" if suffix.startswith(".tsv") else ",", spool)
     with path.open("rb") as file:
         if file.read(len(_FILE_MAGIC)) == _FILE_MAGIC:
             return polars.scan_ipc(path, glob=False, hive_partitioning=False)
@@ -194,7 +192,7 @@ def _scan(polars: Any, path: Path, spool: Path) -> Any:
         return _spooled(polars, _stream(polars, reader), spool)
 
 
-def _scan_csv(polars: Any, path: Path, separator: str) -> Any:
+def _scan_csv(polars: Any, path: Path, separator: str, spool: Path) -> Any:
     """With types that all rows have: numbers may begin as whole ones, or end as text.
 
     Not by polars' own inference: over a whole file it takes as much memory as the file, and again in every pass.
@@ -228,7 +226,8 @@ def _scan_csv(polars: Any, path: Path, separator: str) -> Any:
         fitting = [kind for number, kind in enumerate(kinds) if row[f"{place}:{number}"] == values]
         if values and fitting:
             types[name] = fitting[0]
-    return frame.with_columns(_parsed(polars, name, kind).alias(name) for name, kind in types.items())
+    typed = frame.with_columns(_parsed(polars, name, kind).alias(name) for name, kind in types.items())
+    return _spooled(polars, typed, spool)
 
 
 def _parsed(polars: Any, name: str, kind: Any) -> Any:
@@ -277,8 +276,9 @@ def _stream(polars: Any, reader: Any) -> Any:
 
 
 def _spooled(polars: Any, frame: Any, spool: Path) -> Any:
-    frame.sink_ipc(spool, engine="streaming", record_batch_size=2 * BLOCK_ROWS)
-    return polars.scan_ipc(spool, glob=False)
+    """As Parquet, which is read in parts; of an Arrow file all that is read is mapped and counts as memory."""
+    frame.sink_parquet(spool, compression="lz4", row_group_size=2 * BLOCK_ROWS, engine="streaming")
+    return polars.scan_parquet(spool, glob=False, hive_partitioning=False)
 
 
 def _file_digest(path: Path) -> bytes:
@@ -327,6 +327,13 @@ def _blocks(polars: Any, tables: Iterator[Any]) -> Iterator[Any]:
             rest = rest[BLOCK_ROWS:]
     if rest is not None:
         yield rest
+
+
+def _in_order(polars: Any, frame: Any) -> Iterator[Any]:
+    """Slices, read one after the other: `collect_batches` reads on while the digest is behind, up to all rows."""
+    rows = int(frame.select(polars.len()).collect().item())
+    for start in range(0, max(rows, 1), 2 * BLOCK_ROWS):
+        yield frame.slice(start, 2 * BLOCK_ROWS).collect(engine="streaming")
 
 
 def _shown(source: Any) -> str:
