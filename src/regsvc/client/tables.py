@@ -93,7 +93,7 @@ def _pyarrow(what: str) -> Any:
     try:
         import pyarrow
     except ImportError:
-        raise errors.FailedPrecondition(f"{what} need pyarrow: pip install pyarrow") from None
+        raise errors.FailedPrecondition(f"{what} need pyarrow: pip install 'regsvc[data]'") from None
     return pyarrow
 
 
