@@ -1,0 +1,453 @@
+"""Reads an MLflow store, a folder or an SQLite database, through MLflow itself, and never writes to it.
+
+MLflow makes what it misses as soon as it opens a store: folders in a file store, tables in a database. So it never
+gets the store itself. A folder is opened by way of another one that holds links to its entries; a database is copied,
+as SQLite's backup does it, and a copy of an older schema is brought up to date.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from regsvc import errors
+
+_PAGE = 1000
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ALLOW_FILE_STORE": "true",  # since 3.13 MLflow refuses folders without it
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+_WAL = 2
+"""What the header of a database in WAL mode says at offset 18."""
+
+
+@dataclass(frozen=True)
+class StoredVersion:
+    """One version of a registered model."""
+
+    model: str
+    number: int
+    description: str
+    tags: Mapping[str, str]
+    stage: str
+    run_id: str
+    status: str
+    created: int
+    """Milliseconds since 1970."""
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """One registered model, with its versions in ascending order."""
+
+    name: str
+    description: str
+    tags: Mapping[str, str]
+    aliases: Mapping[str, int]
+    created: int
+    versions: tuple[StoredVersion, ...]
+
+
+@dataclass(frozen=True)
+class StoredDataset:
+    """One input of a run."""
+
+    name: str
+    digest: str
+    source: str
+    source_type: str
+    schema: str
+    profile: str
+    context: str
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One run, without its metric histories."""
+
+    id: str
+    experiment_id: str
+    experiment: str
+    name: str
+    status: str
+    started: int | None
+    """Milliseconds since 1970."""
+    ended: int | None
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: tuple[str, ...]
+    """Keys."""
+    artifacts: str
+    """URI of its artifacts."""
+    datasets: tuple[StoredDataset, ...]
+    models: tuple[str, ...]
+    """Ids of the models that it logged (MLflow 3)."""
+
+
+@dataclass(frozen=True)
+class StoredPoint:
+    """One value of a metric, perhaps not finite."""
+
+    value: float
+    step: int
+    time: int
+    """Milliseconds since 1970."""
+
+
+@contextlib.contextmanager
+def opened(uri: str) -> Iterator[MlflowStore]:
+    """The store at `./folder`, `file:///folder` or `sqlite:///file`.
+
+    Raises `FailedPrecondition` (no mlflow, or a store that it cannot read), `NotFound` (nothing is there),
+    `InvalidArgument` (another kind of URI).
+    """
+    kind, path = _parsed(uri)
+    with _settings(), tempfile.TemporaryDirectory(prefix="regsvc-mlflow-") as folder:
+        tracking = _mlflow("mlflow.tracking")
+        failure = _mlflow("mlflow.exceptions").MlflowException
+        stand_in = Path(folder)
+        try:
+            address = _linked(path, stand_in) if kind == "file" else _copied(path, stand_in)
+            with _everywhere(address):
+                client = tracking.MlflowClient(address, address)
+                yield MlflowStore(client, address, path if kind == "file" else None, stand_in)
+        except failure as error:
+            raise errors.FailedPrecondition(f"MLflow cannot read the store: {first_line(error)}") from None
+
+
+class MlflowStore:
+    """An open store. What MLflow raises goes through, but where a docstring says otherwise."""
+
+    def __init__(self, client: Any, address: str, root: Path | None, folder: Path) -> None:
+        self._client = client
+        self._address = address
+        self._root = root
+        self._folder = folder
+        self._fetched = 0
+        self.failure: type[Exception] = _mlflow("mlflow.exceptions").MlflowException
+        """What MLflow raises."""
+
+    def models(self) -> list[StoredModel]:
+        """Registered models in the order in which they were made, without prompts."""
+        models = [
+            StoredModel(
+                each.name,
+                each.description or "",
+                dict(each.tags),
+                {alias: int(number) for alias, number in dict(each.aliases).items()},
+                each.creation_timestamp or 0,
+                tuple(self._versions(each.name)),
+            )
+            for each in _paged(self._client.search_registered_models)
+            if str(each.tags.get("mlflow.prompt.is_prompt", "")).lower() != "true"
+        ]
+        return sorted(models, key=lambda model: (model.created, model.name))
+
+    def experiments(self) -> dict[str, str]:
+        """Names of experiments by id, in the order in which they were made."""
+        found = sorted(
+            _paged(self._client.search_experiments),
+            key=lambda each: (each.creation_time or 0, each.experiment_id),
+        )
+        return {each.experiment_id: each.name for each in found}
+
+    def runs(self, experiments: Mapping[str, str]) -> Iterator[StoredRun]:
+        """All runs of some experiments that were not deleted, oldest first."""
+        for experiment in experiments:
+            found = list(_paged(self._client.search_runs, experiment_ids=[experiment]))
+            for run in sorted(found, key=lambda run: (run.info.start_time or 0, run.info.run_id)):
+                yield self._run(run, experiments)
+
+    def run(self, run_id: str, experiments: Mapping[str, str]) -> StoredRun | None:
+        """One run, also a deleted one; None when it is gone."""
+        try:
+            return self._run(self._client.get_run(run_id), experiments)
+        except _mlflow("mlflow.exceptions").MlflowException:
+            return None
+
+    def history(self, run_id: str, key: str) -> list[StoredPoint]:
+        """All points of a metric, in the order that makes the last one MLflow's own last value."""
+        # A file store holds a point twice that was logged for the run and again for its model; a database does not.
+        points = dict.fromkeys(
+            StoredPoint(float(each.value), int(each.step), int(each.timestamp))
+            for each in self._client.get_metric_history(run_id, key)
+        )
+        # NaN compares with nothing, so it takes no part in the order.
+        return sorted(
+            points, key=lambda each: (each.step, each.time, each.value if each.value == each.value else 0.0)
+        )
+
+    def version_folder(self, version: StoredVersion) -> Path:
+        """The artifact files of a version, fetched if they are not on this machine. Raises `NotFound`."""
+        uri = self._client.get_model_version_download_uri(version.model, str(version.number))
+        return self._local(self._resolved(uri, 0))
+
+    def run_folder(self, run: StoredRun) -> Path | None:
+        """The artifacts of a run, or None when it has none. Raises `NotFound` when they cannot be fetched."""
+        path = self._path(run.artifacts)
+        if path is not None:
+            return path if path.is_dir() else None
+        return self._local(run.artifacts)
+
+    def _versions(self, name: str) -> list[StoredVersion]:
+        quoted = '"' if "'" in name else "'"
+        found = _paged(self._client.search_model_versions, filter_string=f"name={quoted}{name}{quoted}")
+        versions = [
+            StoredVersion(
+                name,
+                int(each.version),
+                each.description or "",
+                dict(each.tags),
+                each.current_stage or "",
+                each.run_id or "",
+                each.status or "READY",
+                each.creation_timestamp or 0,
+            )
+            for each in found
+        ]
+        return sorted(versions, key=lambda version: version.number)
+
+    def _run(self, run: Any, experiments: Mapping[str, str]) -> StoredRun:
+        inputs = run.inputs.dataset_inputs if run.inputs is not None else ()
+        outputs = run.outputs.model_outputs if getattr(run, "outputs", None) is not None else ()
+        return StoredRun(
+            run.info.run_id,
+            run.info.experiment_id,
+            experiments.get(run.info.experiment_id, run.info.experiment_id),
+            run.info.run_name or "",
+            run.info.status,
+            run.info.start_time,
+            run.info.end_time,
+            dict(run.data.params),
+            dict(run.data.tags),
+            tuple(sorted(run.data.metrics)),
+            run.info.artifact_uri or "",
+            tuple(_dataset(each) for each in inputs),
+            tuple(each.model_id for each in outputs),
+        )
+
+    def _resolved(self, uri: str, depth: int) -> str:
+        """A URI without `runs:` and `models:`."""
+        scheme, _, rest = uri.partition(":/")
+        parts = rest.strip("/").split("/")
+        if depth > 10 or scheme not in ("runs", "models"):
+            return uri
+        if scheme == "models":
+            if len(parts) == 1:
+                return str(self._client.get_logged_model(parts[0]).artifact_location)
+            return self._resolved(self._client.get_model_version_download_uri(parts[0], parts[1]), depth + 1)
+        run, inside = self._client.get_run(parts[0]), "/".join(parts[1:])
+        whole = f"{run.info.artifact_uri.rstrip('/')}/{inside}"
+        path = self._path(whole)
+        if path is None or path.exists() or getattr(run, "outputs", None) is None:
+            return whole
+        # Since MLflow 3 a run's models lie elsewhere, and are still called by the run.
+        for output in run.outputs.model_outputs:
+            model = self._client.get_logged_model(output.model_id)
+            if model.name == inside:
+                return str(model.artifact_location)
+        return whole
+
+    def _local(self, uri: str) -> Path:
+        path = self._path(uri)
+        if path is not None:
+            if not path.exists():
+                raise errors.NotFound("its artifacts are not where MLflow says they are")
+            return path
+        self._fetched += 1
+        try:
+            fetched = _mlflow("mlflow.artifacts").download_artifacts(
+                artifact_uri=uri,
+                dst_path=str(self._folder / f"fetched-{self._fetched}"),
+                tracking_uri=self._address,
+            )
+        # Every kind of artifact store raises what its own library does.
+        except Exception as error:
+            raise errors.NotFound(
+                f"its artifacts cannot be fetched from {urlsplit(uri).scheme}: {type(error).__name__}"
+            ) from None
+        return Path(fetched)
+
+    def _path(self, uri: str) -> Path | None:
+        """Where it is on this machine, or None. A file store may have been moved since it wrote down its paths."""
+        parts = urlsplit(uri)
+        if parts.scheme not in ("", "file"):
+            return None
+        path = Path(unquote(parts.path) if parts.scheme else uri)
+        if path.exists() or self._root is None:
+            return path
+        for first in range(1, len(path.parts) - 2):
+            moved = self._root.joinpath(*path.parts[first:])
+            if ".." not in path.parts and moved.exists():
+                return moved
+        return path
+
+
+def first_line(error: Exception) -> str:
+    """What an error of MLflow says, shortly."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def _parsed(uri: str) -> tuple[str, Path]:
+    scheme, colon, rest = uri.partition(":")
+    if not colon or "/" in scheme or len(scheme) == 1:
+        kind, path = "file", uri
+    elif scheme == "file":
+        kind, path = "file", unquote(urlsplit(uri).path)
+    elif scheme == "sqlite":
+        kind, path = "sqlite", unquote(rest.removeprefix("///").partition("?")[0])
+    else:
+        # Not the URI itself: it may hold a password.
+        raise errors.InvalidArgument(
+            f"stores of kind '{scheme[:40]}' cannot be imported: a folder, file:///folder or sqlite:///file"
+        )
+    place = Path(path).absolute()
+    if not path or not (place.is_dir() if kind == "file" else place.is_file()):
+        raise errors.NotFound(f"there is no {'folder' if kind == 'file' else 'database'} '{path}'", path=path)
+    return kind, place
+
+
+def _linked(root: Path, folder: Path) -> str:
+    entries = [entry for entry in root.iterdir() if entry.is_dir()]
+    if not any((entry / "meta.yaml").is_file() or entry.name == "models" for entry in entries):
+        raise errors.FailedPrecondition(f"'{root}' is no MLflow file store: no experiments are in it")
+    store = folder / "store"
+    store.mkdir()
+    for entry in entries:
+        (store / entry.name).symlink_to(entry, target_is_directory=True)
+    return str(store)
+
+
+def _copied(path: Path, folder: Path) -> str:
+    with path.open("rb") as file:
+        header = file.read(100)
+    if not header.startswith(b"SQLite format 3\0"):
+        raise errors.FailedPrecondition(f"'{path}' is no SQLite database")
+    log = Path(f"{path}-wal")
+    # In WAL mode even a reader makes files beside the database; without a log there is no writer to heed.
+    quiet = header[18] == _WAL and not (log.exists() and log.stat().st_size)
+    sqlalchemy = _mlflow("sqlalchemy")
+    copy = f"sqlite:///{folder / 'store.db'}"
+    options = f"mode=ro{'&immutable=1' if quiet else ''}&uri=true"
+    source = sqlalchemy.create_engine(f"sqlite:///file:{_quoted(path)}?{options}")
+    target = sqlalchemy.create_engine(copy)
+    try:
+        with source.connect() as reader, target.connect() as writer:
+            tables = set(sqlalchemy.inspect(reader).get_table_names())
+            if not {"experiments", "runs"} <= tables:
+                raise errors.FailedPrecondition(f"'{path}' holds no MLflow store")
+            reader.connection.driver_connection.backup(writer.connection.driver_connection)
+        _bring_up_to_date(target, tables)
+    except sqlalchemy.exc.DatabaseError as error:
+        raise errors.FailedPrecondition(f"'{path}' cannot be read: {first_line(error)}") from None
+    finally:
+        source.dispose()
+        target.dispose()
+    return copy
+
+
+def _bring_up_to_date(engine: Any, tables: set[str]) -> None:
+    """Upgrade the copy; a database of a newer MLflow than this one is refused by MLflow when it is opened."""
+    utils = _mlflow("mlflow.store.db.utils")
+    if utils._get_schema_version(engine) != utils._get_latest_schema_revision():
+        try:
+            utils._upgrade_db(engine)
+        # Alembic's errors have no common base that is not Exception.
+        except Exception as error:
+            raise errors.FailedPrecondition(
+                f"the database's schema cannot be brought to that of this mlflow: {first_line(error)}"
+            ) from None
+
+
+def _quoted(path: Path) -> str:
+    return "".join(f"%{byte:02X}" if byte in b"?#%&" else chr(byte) for byte in os.fsencode(path))
+
+
+def _paged(method: Any, **options: Any) -> Iterator[Any]:
+    token = None
+    while True:
+        page = method(max_results=_PAGE, page_token=token, **options)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _dataset(given: Any) -> StoredDataset:
+    dataset = given.dataset
+    context = next((tag.value for tag in given.tags if tag.key == "mlflow.data.context"), "")
+    return StoredDataset(
+        dataset.name or "",
+        dataset.digest or "",
+        dataset.source or "",
+        dataset.source_type or "",
+        dataset.schema or "",
+        dataset.profile or "",
+        context,
+    )
+
+
+def _mlflow(module: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError:
+        raise errors.FailedPrecondition(
+            "importing from MLflow needs mlflow: pip install 'regsvc[mlflow]'", extra="mlflow"
+        ) from None
+
+
+@contextlib.contextmanager
+def _everywhere(address: str) -> Iterator[None]:
+    """Make it the process's own store for a while.
+
+    Deep inside MLflow asks for the default store whatever a client was given, and makes an `mlflow.db` in the working
+    directory when there is none.
+    """
+    tracking = _mlflow("mlflow.tracking._tracking_service.utils")
+    registry = _mlflow("mlflow.tracking._model_registry.utils")
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+    variables = {key: os.environ.get(key) for key in names}
+    before = tracking._tracking_uri, registry._registry_uri
+    tracking._tracking_uri = registry._registry_uri = address
+    os.environ.update(dict.fromkeys(names, address))
+    try:
+        yield
+    finally:
+        tracking._tracking_uri, registry._registry_uri = before
+        _restore(variables)
+
+
+@contextlib.contextmanager
+def _settings() -> Iterator[None]:
+    """MLflow reads these at its import and at each call: no telemetry, folders allowed, nothing on stderr."""
+    before = {key: os.environ.get(key) for key in _SETTINGS}
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    levels = [logger.level for logger in loggers]
+    os.environ.update(_SETTINGS)
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        _restore(before)
+
+
+def _restore(variables: Mapping[str, str | None]) -> None:
+    for key, value in variables.items():
+        if value is None:
+            os.environ.pop(key, None)
+        else:
+            os.environ[key] = value
