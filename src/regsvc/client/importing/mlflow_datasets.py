@@ -63,7 +63,7 @@ def _profile(found: StoredDataset) -> Profile:
     rows = rows if isinstance(rows, int) and 0 <= rows < 1 << 53 else 0
     schema = _object(found.schema)
     listed = schema.get("mlflow_colspec") or schema.get("mlflow_tensorspec")
-    columns = []
+    columns: list[Column] = []
     for place, each in enumerate(listed if isinstance(listed, list) else ()):
         if isinstance(each, dict) and len(columns) < MAX_COLUMNS:
             tensor = each.get("tensor-spec")

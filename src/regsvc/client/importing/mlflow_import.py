@@ -152,12 +152,13 @@ class _Import:
         return run
 
     def _folders(self, model: StoredModel, run_id: str) -> list[Path]:
-        """Where the versions of a run lie, of those whose files are there."""
-        found = []
+        """Where the versions of a run lie on this machine."""
+        found: list[Path] = []
         for version in model.versions:
             if version.run_id == run_id:
                 with contextlib.suppress(errors.NotFound, self._store.failure):
-                    found.append(self._store.version_folder(version))
+                    place = self._store.version_place(version)
+                    found += [] if place is None else [place]
         return found
 
     def _other_runs(self, made: set[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +78,7 @@ class RunWriter:
             if left is not None
             else written.begin(self._connection, model, text, run.id, known.lost[run.id])
         )
+        failed = len(self._report.failures)
         with written.kept_alive(self._connection, build):
             with self._part(run, "its artifacts"):
                 self._attach(build, run, text, folders, notices)
@@ -85,7 +86,7 @@ class RunWriter:
                 points = written.points_of(self._store, run, text, notices)
                 self._report.points += written.send_points(self._connection, build, points)
             with self._part(run, "its record"):
-                self._record(build, run, notices)
+                self._record(build, run, notices, self._report.failures[failed:])
         self._report.notices += [f"run {run.id}: {notice}" for notice in notices]
         self._report.builds.append(str(refs.build_from_wire(build)))
         return Building(build, run)
@@ -110,12 +111,15 @@ class RunWriter:
         folder = self._store.run_folder(run)
         if folder is None:
             return
-        found = attachments_of(folder, folders())
-        notices += found.notices
-        for name, path in found.files.items():
-            provenance.write_attachment(self._connection, build, name, path.read_bytes())
+        try:
+            found = attachments_of(folder, folders())
+            notices += found.notices
+            for name, path in found.files.items():
+                provenance.write_attachment(self._connection, build, name, path.read_bytes())
+        finally:
+            self._store.release(folder)
 
-    def _record(self, build: str, run: StoredRun, notices: list[str]) -> None:
+    def _record(self, build: str, run: StoredRun, notices: list[str], failures: Sequence[str]) -> None:
         uses = {}
         for dataset in run.datasets:
             try:
@@ -126,7 +130,7 @@ class RunWriter:
                 notices.append(f"dataset '{dataset.name[:60]}' cannot be registered: {error}")
                 continue
             uses[use.dataset, use.split] = use
-        gaps = tuple(notice[:500] for notice in notices[:_GAPS])
+        gaps = tuple(notice[:500] for notice in (*failures, *notices)[:_GAPS])
         record = Record(code=code_of(run.tags), datasets=tuple(uses.values()), gaps=gaps)
         if record != Record():
             provenance.log_record(self._connection, build, record)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from regsvc import errors
 
@@ -189,8 +190,16 @@ class MlflowStore:
 
     def version_folder(self, version: StoredVersion) -> Path:
         """The artifact files of a version, fetched if they are not on this machine. Raises `NotFound`."""
-        uri = self._client.get_model_version_download_uri(version.model, str(version.number))
-        return self._local(self._resolved(uri, 0))
+        return self._local(self._version_uri(version))
+
+    def version_place(self, version: StoredVersion) -> Path | None:
+        """Where they are on this machine; None when they have to be fetched."""
+        return self._path(self._version_uri(version))
+
+    def release(self, folder: Path) -> None:
+        """Remove what was fetched into `folder`; files of the store itself stay."""
+        if folder.is_relative_to(self._folder / "fetched"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def run_folder(self, run: StoredRun) -> Path | None:
         """The artifacts of a run, or None when it has none. Raises `NotFound` when they cannot be fetched."""
@@ -198,6 +207,10 @@ class MlflowStore:
         if path is not None:
             return path if path.is_dir() else None
         return self._local(run.artifacts)
+
+    def _version_uri(self, version: StoredVersion) -> str:
+        uri = self._client.get_model_version_download_uri(version.model, str(version.number))
+        return self._resolved(uri, 0)
 
     def _versions(self, name: str) -> list[StoredVersion]:
         quoted = '"' if "'" in name else "'"
@@ -265,14 +278,14 @@ class MlflowStore:
                 raise errors.NotFound("its artifacts are not where MLflow says they are")
             return path
         self._fetched += 1
+        place = self._folder / "fetched" / str(self._fetched)
+        place.mkdir(parents=True)
         try:
             fetched = _mlflow("mlflow.artifacts").download_artifacts(
-                artifact_uri=uri,
-                dst_path=str(self._folder / f"fetched-{self._fetched}"),
-                tracking_uri=self._address,
+                artifact_uri=uri, dst_path=str(place), tracking_uri=self._address
             )
         # Every kind of artifact store raises what its own library does.
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             raise errors.NotFound(
                 f"its artifacts cannot be fetched from {urlsplit(uri).scheme}: {type(error).__name__}"
             ) from None
@@ -306,7 +319,7 @@ def _parsed(uri: str) -> tuple[str, Path]:
     elif scheme == "file":
         kind, path = "file", unquote(urlsplit(uri).path)
     elif scheme == "sqlite":
-        kind, path = "sqlite", unquote(rest.removeprefix("///").partition("?")[0])
+        kind, path = "sqlite", rest.removeprefix("///").partition("?")[0]
     else:
         # Not the URI itself: it may hold a password.
         raise errors.InvalidArgument(
@@ -340,7 +353,7 @@ def _copied(path: Path, folder: Path) -> str:
     sqlalchemy = _mlflow("sqlalchemy")
     copy = f"sqlite:///{folder / 'store.db'}"
     options = f"mode=ro{'&immutable=1' if quiet else ''}&uri=true"
-    source = sqlalchemy.create_engine(f"sqlite:///file:{_quoted(path)}?{options}")
+    source = sqlalchemy.create_engine(f"sqlite:///file:{quote(os.fspath(path))}?{options}")
     target = sqlalchemy.create_engine(copy)
     try:
         with source.connect() as reader, target.connect() as writer:
@@ -364,14 +377,10 @@ def _bring_up_to_date(engine: Any, tables: set[str]) -> None:
         try:
             utils._upgrade_db(engine)
         # Alembic's errors have no common base that is not Exception.
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             raise errors.FailedPrecondition(
                 f"the database's schema cannot be brought to that of this mlflow: {first_line(error)}"
             ) from None
-
-
-def _quoted(path: Path) -> str:
-    return "".join(f"%{byte:02X}" if byte in b"?#%&" else chr(byte) for byte in os.fsencode(path))
 
 
 def _paged(method: Any, **options: Any) -> Iterator[Any]:
@@ -432,16 +441,19 @@ def _everywhere(address: str) -> Iterator[None]:
 def _settings() -> Iterator[None]:
     """MLflow reads these at its import and at each call: no telemetry, folders allowed, nothing on stderr."""
     before = {key: os.environ.get(key) for key in _SETTINGS}
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-    levels = [logger.level for logger in loggers]
     os.environ.update(_SETTINGS)
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
     try:
-        yield
+        _mlflow("mlflow")  # which sets up its loggers
+        loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+        levels = [logger.level for logger in loggers]
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
         _restore(before)
 
 

@@ -7,7 +7,9 @@ apart versions of two stores. All this holds wherever the store lies, so one tha
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regsvc import errors, refs
@@ -63,8 +65,8 @@ class VersionWriter:
             for version in catalog.list_versions(self._connection, name):
                 if MODEL in version.tags:
                     self._seen.add(version.reference)
-                identity = tuple(version.tags.get(key, "") for key in (MODEL, NUMBER, CREATED))
-                number = wanted.get(identity)
+                tags = version.tags
+                number = wanted.get((tags.get(MODEL, ""), tags.get(NUMBER, ""), tags.get(CREATED, "")))
                 if number is not None:
                     found.add(number)
                     self._present[model.name, number] = version
@@ -127,12 +129,29 @@ class VersionWriter:
         build: str | None,
         earlier: str,
     ) -> Version:
-        where = f"{name}, MLflow version {version.number}"
         folder = self._store.version_folder(version)
+        try:
+            return self._push_files(folder, name, model, version, run, build, earlier)
+        finally:
+            self._store.release(folder)
+
+    def _push_files(
+        self,
+        folder: Path,
+        name: refs.ModelName,
+        model: StoredModel,
+        version: StoredVersion,
+        run: StoredRun | None,
+        build: str | None,
+        earlier: str,
+    ) -> Version:
+        where = f"{name}, MLflow version {version.number}"
         found = described(folder)
         notices = list(found.notices)
         tags = self._tags(model, version, earlier)
-        params, metrics, record = {}, {}, found.record
+        params: dict[str, str] = {}
+        metrics: Mapping[str, float] = {}
+        record = found.record
         if build is None and run is not None:
             # Without a build of its own the version tells what its run recorded, as it is now.
             text = text_of(run)
