@@ -320,6 +320,8 @@ def _parsed(uri: str) -> tuple[str, Path]:
         kind, path = "file", unquote(urlsplit(uri).path)
     elif scheme == "sqlite":
         kind, path = "sqlite", rest.removeprefix("///").partition("?")[0]
+        # SQLAlchemy 2.1 takes %20 for a space, and those before it did not.
+        path = path if Path(path).is_file() else unquote(path)
     else:
         # Not the URI itself: it may hold a password.
         raise errors.InvalidArgument(
@@ -352,8 +354,10 @@ def _copied(path: Path, folder: Path) -> str:
     quiet = header[18] == _WAL and not (log.exists() and log.stat().st_size)
     sqlalchemy = _mlflow("sqlalchemy")
     copy = f"sqlite:///{folder / 'store.db'}"
-    options = f"mode=ro{'&immutable=1' if quiet else ''}&uri=true"
-    source = sqlalchemy.create_engine(f"sqlite:///file:{quote(os.fspath(path))}?{options}")
+    options = {"mode": "ro", "uri": "true"} | ({"immutable": "1"} if quiet else {})
+    source = sqlalchemy.create_engine(
+        sqlalchemy.URL.create("sqlite", database=f"file:{quote(os.fspath(path))}", query=options)
+    )
     target = sqlalchemy.create_engine(copy)
     try:
         with source.connect() as reader, target.connect() as writer:
