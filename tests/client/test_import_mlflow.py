@@ -177,7 +177,7 @@ def test_a_killed_import_goes_on(
 def test_points_that_a_killed_import_left_are_not_doubled(client: Client, made: MadeStore) -> None:
     """A build that holds some batches is taken up, whatever request ids the server remembers."""
     from regsvc.client.importing import mlflow_builds as written
-    from regsvc.client.importing.mlflow_store import opened
+    from regsvc.client.importing.mlflow_open import opened
     from regsvc.refs import ModelName
 
     connection = client._connection(None)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from regsvc import errors, refs
 from regsvc.client.importing.mlflow_builds import Known, kept_alive, known_builds
 from regsvc.client.importing.mlflow_datasets import DatasetWriter
+from regsvc.client.importing.mlflow_open import opened
 from regsvc.client.importing.mlflow_report import MlflowReport, Progress
 from regsvc.client.importing.mlflow_runs import Building, RunWriter
-from regsvc.client.importing.mlflow_store import MlflowStore, StoredModel, StoredRun, StoredVersion, opened
+from regsvc.client.importing.mlflow_store import MlflowStore, StoredModel, StoredRun, StoredVersion
 from regsvc.client.importing.mlflow_values import model_ids
 from regsvc.client.importing.mlflow_versions import VersionWriter
 

@@ -1,35 +1,18 @@
-"""Reads an MLflow store, a folder or an SQLite database, through MLflow itself, and never writes to it.
-
-MLflow makes what it misses as soon as it opens a store: folders in a file store, tables in a database. So it never
-gets the store itself. A folder is opened by way of another one that holds links to its entries; a database is copied,
-as SQLite's backup does it, and a copy of an older schema is brought up to date.
-"""
+"""What an open MLflow store holds, as plain values. It is opened by `mlflow_open`."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from regsvc import errors
 
 _PAGE = 1000
-_SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_ALLOW_FILE_STORE": "true",  # since 3.13 MLflow refuses folders without it
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}
-_WAL = 2
-"""What the header of a database in WAL mode says at offset 18."""
 
 
 @dataclass(frozen=True)
@@ -105,27 +88,6 @@ class StoredPoint:
     """Milliseconds since 1970."""
 
 
-@contextlib.contextmanager
-def opened(uri: str) -> Iterator[MlflowStore]:
-    """The store at `./folder`, `file:///folder` or `sqlite:///file`.
-
-    Raises `FailedPrecondition` (no mlflow, or a store that it cannot read), `NotFound` (nothing is there),
-    `InvalidArgument` (another kind of URI).
-    """
-    kind, path = _parsed(uri)
-    with _settings(), tempfile.TemporaryDirectory(prefix="regsvc-mlflow-") as folder:
-        tracking = _mlflow("mlflow.tracking")
-        failure = _mlflow("mlflow.exceptions").MlflowException
-        stand_in = Path(folder)
-        try:
-            address = _linked(path, stand_in) if kind == "file" else _copied(path, stand_in)
-            with _everywhere(address):
-                client = tracking.MlflowClient(address, address)
-                yield MlflowStore(client, address, path if kind == "file" else None, stand_in)
-        except failure as error:
-            raise errors.FailedPrecondition(f"MLflow cannot read the store: {first_line(error)}") from None
-
-
 class MlflowStore:
     """An open store. What MLflow raises goes through, but where a docstring says otherwise."""
 
@@ -135,7 +97,7 @@ class MlflowStore:
         self._root = root
         self._folder = folder
         self._fetched = 0
-        self.failure: type[Exception] = _mlflow("mlflow.exceptions").MlflowException
+        self.failure: type[Exception] = mlflow_module("mlflow.exceptions").MlflowException
         """What MLflow raises."""
 
     def models(self) -> list[StoredModel]:
@@ -173,7 +135,7 @@ class MlflowStore:
         """One run, also a deleted one; None when it is gone."""
         try:
             return self._run(self._client.get_run(run_id), experiments)
-        except _mlflow("mlflow.exceptions").MlflowException:
+        except mlflow_module("mlflow.exceptions").MlflowException:
             return None
 
     def history(self, run_id: str, key: str) -> list[StoredPoint]:
@@ -281,7 +243,7 @@ class MlflowStore:
         place = self._folder / "fetched" / str(self._fetched)
         place.mkdir(parents=True)
         try:
-            fetched = _mlflow("mlflow.artifacts").download_artifacts(
+            fetched = mlflow_module("mlflow.artifacts").download_artifacts(
                 artifact_uri=uri, dst_path=str(place), tracking_uri=self._address
             )
         # Every kind of artifact store raises what its own library does.
@@ -312,81 +274,6 @@ def first_line(error: Exception) -> str:
     return lines[0][:300] if lines else type(error).__name__
 
 
-def _parsed(uri: str) -> tuple[str, Path]:
-    scheme, colon, rest = uri.partition(":")
-    if not colon or "/" in scheme or len(scheme) == 1:
-        kind, path = "file", uri
-    elif scheme == "file":
-        kind, path = "file", unquote(urlsplit(uri).path)
-    elif scheme == "sqlite":
-        kind, path = "sqlite", rest.removeprefix("///").partition("?")[0]
-        # SQLAlchemy 2.1 takes %20 for a space, and those before it did not.
-        path = path if Path(path).is_file() else unquote(path)
-    else:
-        # Not the URI itself: it may hold a password.
-        raise errors.InvalidArgument(
-            f"stores of kind '{scheme[:40]}' cannot be imported: a folder, file:///folder or sqlite:///file"
-        )
-    place = Path(path).absolute()
-    if not path or not (place.is_dir() if kind == "file" else place.is_file()):
-        raise errors.NotFound(f"there is no {'folder' if kind == 'file' else 'database'} '{path}'", path=path)
-    return kind, place
-
-
-def _linked(root: Path, folder: Path) -> str:
-    entries = [entry for entry in root.iterdir() if entry.is_dir()]
-    if not any((entry / "meta.yaml").is_file() or entry.name == "models" for entry in entries):
-        raise errors.FailedPrecondition(f"'{root}' is no MLflow file store: no experiments are in it")
-    store = folder / "store"
-    store.mkdir()
-    for entry in entries:
-        (store / entry.name).symlink_to(entry, target_is_directory=True)
-    return str(store)
-
-
-def _copied(path: Path, folder: Path) -> str:
-    with path.open("rb") as file:
-        header = file.read(100)
-    if not header.startswith(b"SQLite format 3\0"):
-        raise errors.FailedPrecondition(f"'{path}' is no SQLite database")
-    log = Path(f"{path}-wal")
-    # In WAL mode even a reader makes files beside the database; without a log there is no writer to heed.
-    quiet = header[18] == _WAL and not (log.exists() and log.stat().st_size)
-    sqlalchemy = _mlflow("sqlalchemy")
-    copy = f"sqlite:///{folder / 'store.db'}"
-    options = {"mode": "ro", "uri": "true"} | ({"immutable": "1"} if quiet else {})
-    source = sqlalchemy.create_engine(
-        sqlalchemy.URL.create("sqlite", database=f"file:{quote(os.fspath(path))}", query=options)
-    )
-    target = sqlalchemy.create_engine(copy)
-    try:
-        with source.connect() as reader, target.connect() as writer:
-            tables = set(sqlalchemy.inspect(reader).get_table_names())
-            if not {"experiments", "runs"} <= tables:
-                raise errors.FailedPrecondition(f"'{path}' holds no MLflow store")
-            reader.connection.driver_connection.backup(writer.connection.driver_connection)
-        _bring_up_to_date(target, tables)
-    except sqlalchemy.exc.DatabaseError as error:
-        raise errors.FailedPrecondition(f"'{path}' cannot be read: {first_line(error)}") from None
-    finally:
-        source.dispose()
-        target.dispose()
-    return copy
-
-
-def _bring_up_to_date(engine: Any, tables: set[str]) -> None:
-    """Upgrade the copy; a database of a newer MLflow than this one is refused by MLflow when it is opened."""
-    utils = _mlflow("mlflow.store.db.utils")
-    if utils._get_schema_version(engine) != utils._get_latest_schema_revision():
-        try:
-            utils._upgrade_db(engine)
-        # Alembic's errors have no common base that is not Exception.
-        except Exception as error:  # noqa: BLE001
-            raise errors.FailedPrecondition(
-                f"the database's schema cannot be brought to that of this mlflow: {first_line(error)}"
-            ) from None
-
-
 def _paged(method: Any, **options: Any) -> Iterator[Any]:
     token = None
     while True:
@@ -411,59 +298,11 @@ def _dataset(given: Any) -> StoredDataset:
     )
 
 
-def _mlflow(module: str) -> Any:
+def mlflow_module(module: str) -> Any:
+    """A module of mlflow, or of what comes with it. Raises `FailedPrecondition` without mlflow."""
     try:
         return import_module(module)
     except ImportError:
         raise errors.FailedPrecondition(
             "importing from MLflow needs mlflow: pip install 'regsvc[mlflow]'", extra="mlflow"
         ) from None
-
-
-@contextlib.contextmanager
-def _everywhere(address: str) -> Iterator[None]:
-    """Make it the process's own store for a while.
-
-    Deep inside MLflow asks for the default store whatever a client was given, and makes an `mlflow.db` in the working
-    directory when there is none.
-    """
-    tracking = _mlflow("mlflow.tracking._tracking_service.utils")
-    registry = _mlflow("mlflow.tracking._model_registry.utils")
-    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-    variables = {key: os.environ.get(key) for key in names}
-    before = tracking._tracking_uri, registry._registry_uri
-    tracking._tracking_uri = registry._registry_uri = address
-    os.environ.update(dict.fromkeys(names, address))
-    try:
-        yield
-    finally:
-        tracking._tracking_uri, registry._registry_uri = before
-        _restore(variables)
-
-
-@contextlib.contextmanager
-def _settings() -> Iterator[None]:
-    """MLflow reads these at its import and at each call: no telemetry, folders allowed, nothing on stderr."""
-    before = {key: os.environ.get(key) for key in _SETTINGS}
-    os.environ.update(_SETTINGS)
-    try:
-        _mlflow("mlflow")  # which sets up its loggers
-        loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-        levels = [logger.level for logger in loggers]
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-    finally:
-        _restore(before)
-
-
-def _restore(variables: Mapping[str, str | None]) -> None:
-    for key, value in variables.items():
-        if value is None:
-            os.environ.pop(key, None)
-        else:
-            os.environ[key] = value
