@@ -230,4 +230,4 @@ def test_without_pyarrow_tables_of_pandas_name_it() -> None:
         "profile(frame)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert "pip install pyarrow" in done.stderr
+    assert "regsvc[data]" in done.stderr

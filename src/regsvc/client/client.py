@@ -10,9 +10,12 @@ from regsvc.client.verbs.builds import Builds
 from regsvc.client.verbs.metrics import Metrics
 from regsvc.client.verbs.models import Models
 from regsvc.client.verbs.records import Records
+from regsvc.refs import DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:
     from regsvc.client.importing.hf import ImportReport, Listener
+    from regsvc.client.importing.mlflow_report import MlflowReport
+    from regsvc.client.importing.mlflow_report import Progress as LineListener
 
 ENDPOINT_VARIABLE = "REGSVC_ENDPOINT"
 DEFAULT_ENDPOINT = "127.0.0.1:7070"
@@ -90,4 +93,26 @@ class Client(Models, Records, Metrics, Builds):
             revision=revision,
             dry_run=dry_run,
             progress=progress,
+        )
+
+    def import_mlflow(
+        self,
+        uri: str,
+        *,
+        namespace: str = DEFAULT_NAMESPACE,
+        models: Sequence[str] = (),
+        runs: str | None = None,
+        dry_run: bool = False,
+        progress: LineListener | None = None,
+    ) -> MlflowReport:
+        """Bring models, versions and runs of an MLflow store, `./mlruns` or `sqlite:///FILE`, with their history.
+
+        The store is only read; importing again adds what is new. `models` are names of registered models; `runs` is
+        `all`, `registered` or `none`. What fails is in the report and the rest comes in. Needs `regsvc[mlflow]`. Raises
+        `FailedPrecondition` (no mlflow, a store that it cannot read), `NotFound`, `InvalidArgument`, `NameInvalid`.
+        """
+        from regsvc.client.importing.mlflow_import import import_mlflow
+
+        return import_mlflow(
+            self, uri, namespace=namespace, models=models, runs=runs, dry_run=dry_run, progress=progress
         )
