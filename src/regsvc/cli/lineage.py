@@ -10,6 +10,7 @@ import click
 
 from regsvc import refs
 from regsvc.cli.output import connect_from_context, emit_json, json_option, json_time
+from regsvc.cli.safe_console import harmless
 from regsvc.client.lineage import LineageGraph
 
 _Links = dict[str, dict[tuple[str, str], None]]
@@ -56,7 +57,7 @@ def lineage(
     elif dot:
         click.echo("\n".join(_dot(graph)))
     else:
-        click.echo("\n".join(_trees(graph)))
+        click.echo(harmless("\n".join(_trees(graph))))
 
 
 def _trees(graph: LineageGraph) -> Iterator[str]:

@@ -19,6 +19,7 @@ from regsvc.cli.output import (
 )
 from regsvc.cli.output import table as new_table
 from regsvc.cli.pairs import metric_option
+from regsvc.cli.safe_console import harmless
 from regsvc.client.client import Client
 from regsvc.client.plotting import AXES, FORMATS
 from regsvc.content.comparison import Direction
@@ -110,7 +111,9 @@ def _follow(client: Client, build: str, key: str | None, as_json: bool) -> None:
                 emit_json_line(point.to_json())
             else:
                 # Not a table, since its columns are as wide as what is still to come.
-                click.echo(f"{human_time(point.time)}  {point.step:>8}  {point.key}  {point.value:.8g}")
+                click.echo(
+                    f"{human_time(point.time)}  {point.step:>8}  {harmless(point.key)}  {point.value:.8g}"
+                )
         if update.build is not None:
             state = update.build.state
     click.echo(f"regsvc: build {build} {state}", err=True)

@@ -52,10 +52,10 @@ def emit_json_line(document: object) -> None:
 @functools.cache
 def console() -> Console:
     """Where results go: stdout. Never wraps or colours when it is not a terminal."""
-    from rich.console import Console
+    from regsvc.cli.safe_console import SafeConsole
 
     # Tables must not be cut to 80 columns in a pipe.
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=_width(sys.stdout.isatty()))
+    return SafeConsole(highlight=False, soft_wrap=not sys.stdout.isatty(), width=_width(sys.stdout.isatty()))
 
 
 def table(*titles: str) -> Table:
@@ -71,9 +71,9 @@ def table(*titles: str) -> Table:
 @functools.cache
 def err_console() -> Console:
     """Where progress goes: stderr."""
-    from rich.console import Console
+    from regsvc.cli.safe_console import SafeConsole
 
-    return Console(stderr=True, highlight=False)
+    return SafeConsole(stderr=True, highlight=False)
 
 
 def connect_from_context(ctx: click.Context, server: str | None = None) -> Client:
@@ -138,7 +138,9 @@ def run(group: click.Command, args: list[str] | None = None) -> NoReturn:
 
 
 def _complain(message: str) -> int:
-    line = " ".join(message.split())
+    from regsvc.cli.safe_console import harmless
+
+    line = harmless(" ".join(message.split()))
     click.echo(f"regsvc: {line}", err=True)
     return 1
 

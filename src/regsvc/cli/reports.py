@@ -9,6 +9,7 @@ from regsvc.cli.code import Diff
 from regsvc.cli.comparison import Section, drifted, sections, short_name
 from regsvc.cli.curves import curves_svg
 from regsvc.cli.pictures import drift_svg
+from regsvc.cli.safe_console import harmless
 from regsvc.content.comparison import Comparison, DatasetRow, MetricRow
 
 _STYLE = """
@@ -95,7 +96,7 @@ def _markdown_table(section: Section, found: Comparison) -> Iterator[str]:
 
 def _cell(text: str) -> str:
     """Text that cannot break out of its cell, nor become markup."""
-    plain = " ".join(text.split())
+    plain = harmless(" ".join(text.split()))
     return "".join("\\" + char if char in "\\`*_[]<>|#~" else char for char in plain)
 
 

@@ -27,6 +27,7 @@ from regsvc.content.comparison import (
     TensorRow,
 )
 from regsvc.errors import InvalidArgument, SameTwice
+from regsvc.refs import source_from_wire
 from regsvc.service.budget import Budget, size_of
 from regsvc.service.comparing_curves import Curves
 from regsvc.service.comparing_data import DatasetRows
@@ -202,7 +203,8 @@ def _check_distinct(sides: Sequence[Side]) -> None:
     seen: set[str] = set()
     for side in sides:
         if side.subject.name in seen:
-            raise SameTwice(f"{side.subject.name} is compared with itself", name=side.subject.name)
+            name = source_from_wire(side.subject.name)
+            raise SameTwice(f"{name} is compared with itself", name=side.subject.name)
         seen.add(side.subject.name)
 
 
