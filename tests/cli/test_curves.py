@@ -7,7 +7,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from regsvc.cli.curves import curves_svg
@@ -21,6 +21,9 @@ CURVES = st.lists(st.tuples(STEPS, FINITE), max_size=8).map(
 
 
 @given(st.lists(CURVES, min_size=1, max_size=16))
+@example([Curve([0], [1.7e308])])
+@example([Curve([0, 1], [-1.7e308, 1.7e308])])
+@example([Curve([-(1 << 63), (1 << 63) - 1], [5e-324, -5e-324])])
 def test_every_picture_is_well_formed_and_its_numbers_are_finite(curves: list[Curve]) -> None:
     picture = curves_svg([f"team/<m>&:{place}" for place in range(len(curves))], curves, "a<b")
     drawn = [curve for curve in curves if curve.steps]

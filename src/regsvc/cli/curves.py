@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import sys
 from collections.abc import Sequence
 
 from regsvc.client.plotting import COLORS
@@ -63,11 +64,10 @@ class _Axis:
     def __init__(self, low: float, high: float, margin: float = 0.0):
         if high <= low:
             spread = abs(low) / 2 or 0.5
-            low, high = low - spread, high + spread
+            low, high = _finite(low - spread), _finite(high + spread)
         # Halves, since the whole span may not fit a double.
         room = (high / 2 - low / 2) * 2 * margin
-        self._low = low - room if math.isfinite(low - room) else low
-        self._high = high + room if math.isfinite(high + room) else high
+        self._low, self._high = _finite(low - room), _finite(high + room)
 
     def place(self, value: float, begin: float, end: float) -> float:
         """Where a value lies between two ends of the picture."""
@@ -87,6 +87,10 @@ class _Axis:
         while (first + len(found)) * step <= self._high and len(found) <= 2 * most:
             found.append((first + len(found)) * step)
         return found
+
+
+def _finite(value: float) -> float:
+    return max(-sys.float_info.max, min(value, sys.float_info.max))
 
 
 def _style(place: int) -> str:
