@@ -58,12 +58,16 @@ def curves_svg(
     return "".join([*parts, "</svg>"])
 
 
+_LEAST = sys.float_info.min
+"""Spans below it have no halves that are numbers."""
+
+
 class _Axis:
     """A range of numbers, never empty."""
 
     def __init__(self, low: float, high: float, margin: float = 0.0):
-        if high <= low:
-            spread = abs(low) / 2 or 0.5
+        if high / 2 - low / 2 < _LEAST:
+            spread = abs(low) / 2 if abs(low) > _LEAST else 0.5
             low, high = _finite(low - spread), _finite(high + spread)
         # Halves, since the whole span may not fit a double.
         room = (high / 2 - low / 2) * 2 * margin
