@@ -243,3 +243,11 @@ def test_without_matplotlib_the_extra_is_named(trained: Server, tmp_path: Path) 
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "pip install 'regsvc[plot]'" in done.stderr
+
+
+def test_metrics_that_a_push_said_stand_beside_the_series(shared_server: Server, tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(b"1")
+    shared_server.cli("push", str(tmp_path / "w"), "sealed/m", "--metric", "f1=0.81")
+    shared_server.cli("evaluate", "sealed/m:1", "nightly", "--metric", "f1=0.7")
+    lines = [line.split() for line in shared_server.cli("metrics", "sealed/m").stdout.splitlines()]
+    assert [line[:4] for line in lines[1:]] == [["f1", "nightly", "1", "0.7"], ["f1", "sealed", "-", "0.81"]]

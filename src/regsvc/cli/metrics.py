@@ -98,6 +98,12 @@ def metrics(
             f"{series.max:.6g}",
             human_time(series.last_time),
         )
+    if isinstance(owner, refs.VersionRef):
+        version = client.version(ref)
+        logged = {series.key for series in found if not series.source}
+        for sealed in sorted(version.metrics.keys() - logged):  # what a push said, without a series
+            value = f"{version.metrics[sealed]:.6g}"
+            table.add_row(escape(sealed), "sealed", "-", value, *["-"] * 6, human_time(version.created))
     console().print(table)
 
 
