@@ -1,16 +1,20 @@
 """What searches cost among very many versions, and what a push costs there.
 
-The versions are written by SQL, twenty metrics and twenty params each; nothing here has files.
+The versions are written by SQL, twenty metrics and twenty params each; nothing here has files. Pushes go by turns to an
+empty registry and to the full one: right after its indexes were made, when their leaves are full and each new entry
+splits one, and when it has grown for a while, as registries do.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import shutil
 import sqlite3
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +26,11 @@ from regsvc.v1 import artifact_pb2, artifact_pb2_grpc, registry_pb2, search_pb2,
 ENTRIES = 20
 """Metrics, and params, of one version."""
 MODELS = 100
-PUSHES = 60
+PUSHES = 100
+WARMING = 20
+"""Pushes before those that are timed."""
+GROWN = 4000
+"""Versions that are written one by one, at the end. Each key has some 3,500 leaves, and a split makes room in three."""
 _BATCH = 20_000
 _CREATED = 1_767_225_600_000_000
 """2026-01-01, in microseconds; a version each second."""
@@ -50,23 +58,27 @@ BROAD = {
 def measure(folder: Path, *, versions: int, rounds: int) -> dict[str, Any]:
     """Milliseconds of each search, of its first page of 100, at the service's wire; and of pushes. Raises `Failed`."""
     folder.mkdir()
+    catalog = folder / "data" / "catalog.sqlite"
+    grown = min(GROWN, versions // 4)
     try:
+        rng = random.Random(1)
         with registry(folder / "data") as server:
-            empty = _pushes(server.endpoint, "empty")
-        _fill(folder / "data" / "catalog.sqlite", versions)
-        with registry(folder / "data") as server:
-            full = _pushes(server.endpoint, "full")
-            with grpc.insecure_channel(server.endpoint) as channel:
-                stub = search_pb2_grpc.SearchServiceStub(channel)
-                selective = {name: _searches(stub, text, "", rounds) for name, text in SELECTIVE.items()}
-                broad = {name: _searches(stub, text, order, rounds) for name, (text, order) in BROAD.items()}
+            _push(server.endpoint, "first", rng)
+        _fill(catalog, versions - grown, rng)
+        packed = _pushes(folder, rng)
+        _grow(catalog, range(versions - grown, versions), rng)
+        pushes = _pushes(folder, rng)
+        with registry(folder / "data") as server, grpc.insecure_channel(server.endpoint) as channel:
+            stub = search_pb2_grpc.SearchServiceStub(channel)
+            selective = {name: _searches(stub, text, "", rounds) for name, text in SELECTIVE.items()}
+            broad = {name: _searches(stub, text, order, rounds) for name, (text, order) in BROAD.items()}
         return {
             "versions": versions,
             "selective_ms": selective,
             "broad_ms": broad,
-            "push_empty_ms": statistics.median(empty),
-            "push_full_ms": statistics.median(full),
-            "catalog_bytes": (folder / "data" / "catalog.sqlite").stat().st_size,
+            "push_ms": pushes,
+            "push_packed_ms": packed,
+            "catalog_bytes": catalog.stat().st_size,
         }
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -86,37 +98,46 @@ def _searches(stub: Any, text: str, order: str, rounds: int) -> dict[str, float]
     return {"p50": statistics.median(took), "max": max(took), "found": found}
 
 
-def _pushes(endpoint: str, model: str) -> list[float]:
-    """Milliseconds of commits of versions with all their metrics and params."""
-    took = []
+def _pushes(folder: Path, rng: random.Random) -> dict[str, dict[str, float]]:
+    """Milliseconds of commits of versions with all their metrics and params, to the full registry and an empty one."""
+    os.sync()  # what was written by SQL is not left to be written back meanwhile
+    took: dict[str, list[float]] = {"full": [], "empty": []}
+    try:
+        with registry(folder / "data") as full, registry(folder / "empty") as empty:
+            for number in range(WARMING + PUSHES):
+                for name, server in (("full", full), ("empty", empty)):
+                    milliseconds = _push(server.endpoint, "pushed", rng)
+                    if number >= WARMING:
+                        took[name].append(milliseconds)
+    finally:
+        shutil.rmtree(folder / "empty", ignore_errors=True)
+    return {
+        name: {"p50": statistics.median(each), "mean": statistics.mean(each), "max": max(each)}
+        for name, each in took.items()
+    }
+
+
+def _push(endpoint: str, model: str, rng: random.Random) -> float:
+    """Milliseconds of the commit."""
     with grpc.insecure_channel(endpoint) as channel:
         stub = artifact_pb2_grpc.ArtifactServiceStub(channel)
-        for number in range(PUSHES):
-            start = artifact_pb2.StartUploadRequest(parent=f"namespaces/bench/models/{model}")
-            upload = stub.StartUpload(start, timeout=60).upload.name
-            file = artifact_pb2.WriteFileRequest(upload=upload, path="a", data=b"x", finish=True)
-            stub.WriteFile(iter([file]), timeout=60)
-            metadata = registry_pb2.VersionMetadata(
-                metrics={f"m{place}": random.random() for place in range(ENTRIES)},
-                params={
-                    f"p{place}": registry_pb2.ParamValue(double_value=random.random())
-                    for place in range(ENTRIES)
-                },
-                tags={"stage": "eval", "number": str(number)},
-            )
-            began = time.perf_counter()
-            stub.CommitUpload(artifact_pb2.CommitUploadRequest(upload=upload, metadata=metadata), timeout=60)
-            took.append(1000 * (time.perf_counter() - began))
-    return took
+        start = artifact_pb2.StartUploadRequest(parent=f"namespaces/bench/models/{model}")
+        upload = stub.StartUpload(start, timeout=60).upload.name
+        file = artifact_pb2.WriteFileRequest(upload=upload, path="a", data=b"x", finish=True)
+        stub.WriteFile(iter([file]), timeout=60)
+        metadata = registry_pb2.VersionMetadata(
+            metrics=dict(_entries(rng, "m")),
+            params={key: registry_pb2.ParamValue(double_value=value) for key, value in _entries(rng, "p")},
+            tags={"stage": "eval", "number": str(rng.random())},
+        )
+        began = time.perf_counter()
+        stub.CommitUpload(artifact_pb2.CommitUploadRequest(upload=upload, metadata=metadata), timeout=60)
+        return 1000 * (time.perf_counter() - began)
 
 
-def _fill(catalog: Path, count: int) -> None:
+def _fill(catalog: Path, count: int, rng: random.Random) -> None:
     """Write `count` versions. Indexes are made afterwards, as filling them row by row takes ten times as long."""
-    rng = random.Random(1)
-    with sqlite3.connect(catalog) as database:
-        database.execute("PRAGMA synchronous=OFF")
-        database.execute("PRAGMA cache_size=-400000")
-        first = database.execute("SELECT coalesce(max(id), 0) + 1 FROM versions").fetchone()[0]
+    with _opened(catalog) as database:
         later = database.execute(
             "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
             " AND tbl_name IN ('versions', 'version_metrics', 'version_params', 'version_tags', 'version_labels')"
@@ -131,43 +152,61 @@ def _fill(catalog: Path, count: int) -> None:
                 [1000 + model, namespace, f"model-{model}", count // MODELS + 1],
             )
         for begin in range(0, count, _BATCH):
-            numbers = range(begin, min(count, begin + _BATCH))
-            database.executemany(
-                "INSERT INTO versions (id, model_id, number, digest, file_count, size, stored_size, created_at)"
-                " VALUES (?, ?, ?, ?, 1, ?, 0, ?)",
-                (
-                    (
-                        first + n,
-                        1000 + n % MODELS,
-                        n // MODELS + 1,
-                        rng.randbytes(32),
-                        rng.randrange(1 << 40),
-                        _CREATED + n * 1_000_000,
-                    )
-                    for n in numbers
-                ),
-            )
-            for table, letter in (("metrics", "m"), ("params", "p")):
-                column = "value" if table == "metrics" else "double_value"
-                database.executemany(
-                    f"INSERT INTO version_{table} (version_id, key, {column}) VALUES (?, ?, ?)",  # noqa: S608
-                    ((first + n, key, value) for n in numbers for key, value in _entries(rng, letter)),
-                )
-            database.executemany(
-                "INSERT INTO version_tags (version_id, key, value) VALUES (?, 'stage', ?)",
-                ((first + n, ("train", "eval", "prod")[n % 3]) for n in numbers),
-            )
-            database.executemany(
-                "INSERT INTO version_labels (version_id, label) VALUES (?, ?)",
-                ((first + n, "rare" if n % 10_000 == 0 else "common") for n in numbers),
-            )
-            database.executemany(
-                "INSERT INTO version_text (rowid, name, description, card, labels) VALUES (?, 'bench', ?, '', '')",
-                ((first + n, "zebra" if n % 10_000 == 1 else "horse") for n in numbers),
-            )
+            _write(database, range(begin, min(count, begin + _BATCH)), rng)
         for _, sql in later:
             database.execute(sql)
-    database.close()
+
+
+def _grow(catalog: Path, numbers: Sequence[int], rng: random.Random) -> None:
+    """Write more versions, each into all indexes."""
+    with _opened(catalog) as database:
+        for number in numbers:
+            _write(database, [number], rng)
+
+
+@contextlib.contextmanager
+def _opened(catalog: Path) -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(catalog)) as database, database:
+        database.execute("PRAGMA synchronous=OFF")
+        database.execute("PRAGMA cache_size=-400000")
+        yield database
+
+
+def _write(database: sqlite3.Connection, numbers: Sequence[int], rng: random.Random) -> None:
+    first = database.execute("SELECT coalesce(max(id), 0) + 1 FROM versions").fetchone()[0] - numbers[0]
+    database.executemany(
+        "INSERT INTO versions (id, model_id, number, digest, file_count, size, stored_size, created_at)"
+        " VALUES (?, ?, ?, ?, 1, ?, 0, ?)",
+        (
+            (
+                first + n,
+                1000 + n % MODELS,
+                n // MODELS + 1,
+                rng.randbytes(32),
+                rng.randrange(1 << 40),
+                _CREATED + n * 1_000_000,
+            )
+            for n in numbers
+        ),
+    )
+    for table, letter in (("metrics", "m"), ("params", "p")):
+        column = "value" if table == "metrics" else "double_value"
+        database.executemany(
+            f"INSERT INTO version_{table} (version_id, key, {column}) VALUES (?, ?, ?)",  # noqa: S608
+            ((first + n, key, value) for n in numbers for key, value in _entries(rng, letter)),
+        )
+    database.executemany(
+        "INSERT INTO version_tags (version_id, key, value) VALUES (?, 'stage', ?)",
+        ((first + n, ("train", "eval", "prod")[n % 3]) for n in numbers),
+    )
+    database.executemany(
+        "INSERT INTO version_labels (version_id, label) VALUES (?, ?)",
+        ((first + n, "rare" if n % 10_000 == 0 else "common") for n in numbers),
+    )
+    database.executemany(
+        "INSERT INTO version_text (rowid, name, description, card, labels) VALUES (?, 'bench', ?, '', '')",
+        ((first + n, "zebra" if n % 10_000 == 1 else "horse") for n in numbers),
+    )
 
 
 def _entries(rng: random.Random, letter: str) -> Iterator[tuple[str, float]]:

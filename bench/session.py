@@ -70,7 +70,7 @@ class Session:
         _print(profiling.lines(self._profiles))
         _print(report.figure_lines(found))
         return {
-            "format": 3,
+            "format": 4,
             "started": started,
             "mib": run.mib,
             "runs": self._asked.runs,

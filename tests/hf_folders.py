@@ -100,9 +100,9 @@ def handmade(text: str, fields: object) -> bytes:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Bytes by path, links followed, without what a download keeps for itself."""
+    """Bytes by path."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and ".cache/huggingface" not in path.as_posix()
+        if path.is_file()
     }

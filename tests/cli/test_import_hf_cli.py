@@ -65,6 +65,28 @@ def test_its_status_is_1_when_something_failed(shared_server: Server, tmp_path: 
     assert document["failed"] == 1
 
 
+def test_names_that_are_no_unicode_are_said(shared_server: Server, tmp_path: Path, org: str) -> None:
+    cache = tmp_path / "hub"
+    good = hf.snapshot(cache, f"{org}/good", A, FILES)
+    bad = os.fsdecode(b"\xff")
+    hf.snapshot(cache, f"{org}/file", A, {bad: b"1"})
+    (good.parent.parent / "refs").mkdir()
+    (good.parent.parent / "refs" / bad).write_text(A)
+    for kind in ("model", "dataset"):
+        hf.snapshot(cache, f"{org}/x", A, FILES, repo_type=kind)
+        hf.repository(cache, f"{org}/x", kind).rename(cache / f"{kind}s--{org}--{bad}")
+    plain = hf.plain(tmp_path / f"{org}{bad}x", FILES)
+    for options in ([], ["--json"]):
+        done = shared_server.cli("import", "hf", str(cache), *options, check=False)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert f"{org}/good" in done.stdout
+        assert shared_server.cli("import", "hf", str(plain), *options).returncode == 0
+    document = json.loads(shared_server.cli("import", "hf", str(cache), "--json", check=False).stdout)
+    assert sorted(each["outcome"] for each in document["snapshots"]) == ["failed", "failed", "present"]
+    assert len(document["skipped"]) == 2
+
+
 @pytest.mark.parametrize(
     "options", [["--revision", "v9"], ["--model", "a/b/c"], ["--namespace", "A B"], ["--model", "x:1"]]
 )

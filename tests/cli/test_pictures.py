@@ -83,3 +83,18 @@ def test_numbers_of_any_size_and_any_text_give_a_picture(
     assert "inf" not in picture
     texts(picture)
     texts(drift_svg(before, after, [], [label] * len(before)))
+
+
+def test_times_have_dates_on_their_axis() -> None:
+    day = 86_400_000_000
+    edges = [20_454 * day, 20_469 * day, 20_484 * day]
+    kind = "Datetime(time_unit='us', time_zone=None)"
+    assert texts(drift_svg([1, 0], [0, 1], edges, [], kind=kind))[-3:] == [
+        "2026-01-01",
+        "2026-01-16",
+        "2026-01-31",
+    ]
+    hours = [20_454 * day, 20_454 * day + day // 2]
+    assert texts(drift_svg([1], [1], hours, [], kind=kind))[-1] == "01-01 12:00"
+    assert texts(drift_svg([1], [1], [20_454, 20_456], [], kind="Date"))[-1] == "2026-01-03"
+    assert texts(drift_svg([1], [1], [0, 1e300], [], kind=kind))[-1] == "1e+300"

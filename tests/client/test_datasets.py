@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,37 +95,6 @@ def test_csv_parquet_and_arrow_of_one_table_have_one_profile(tmp_path: Path) -> 
         assert digest == blake3((tmp_path / name).read_bytes()).digest()
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "why"),
-    [
-        ("empty.csv", b"", "is empty"),
-        ("ragged.csv", b"a,b\n1,2\n1,2,3\n", "cannot be read"),
-        ("latin.csv", b"a,b\n\xe9\xff,2\n", "cannot be read"),
-        ("lies.parquet", b"PAR1" + b"\x00" * 100 + b"PAR1", "cannot be read"),
-        ("short.parquet", b"PAR1", "cannot be read"),
-        ("what.xlsx", b"PK", "of no known kind"),
-    ],
-)
-def test_files_that_cannot_be_read_are_refused_and_say_why(
-    tmp_path: Path, name: str, data: bytes, why: str
-) -> None:
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(regsvc.InvalidArgument, match=why) as refused:
-        profile(tmp_path / name)
-    assert str(tmp_path) not in refused.value.message
-    with pytest.raises(regsvc.InvalidArgument, match="no dataset"):
-        profile(42)
-
-
-def test_a_parquet_file_whose_pages_are_damaged_is_refused(tmp_path: Path) -> None:
-    frame(50_000).write_parquet(tmp_path / "t.parquet", compression="uncompressed")
-    data = bytearray((tmp_path / "t.parquet").read_bytes())
-    data[4:2000] = b"\xff" * 1996
-    (tmp_path / "t.parquet").write_bytes(bytes(data))
-    with pytest.raises(regsvc.InvalidArgument, match="cannot be read"):
-        profile(tmp_path / "t.parquet")
-
-
 def test_the_same_data_is_the_same_version_and_other_data_the_next(client: Client) -> None:
     first = client.log_dataset(frame(), "data/tx", uri="https://user:secret@host/tx")
     again = client.log_dataset(frame(), "data/tx", uri="https://user:secret@host/tx")
@@ -208,3 +178,50 @@ def test_without_polars_the_extra_is_named() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "pip install 'regsvc[data]'" in done.stderr
+
+
+def times(shift: float) -> pl.DataFrame:
+    rng = np.random.default_rng(9)
+    days = pl.Series(18_000 + rng.integers(0, 365, 500) + round(100 * shift))
+    return pl.DataFrame(
+        {
+            "steady": rng.normal(size=500),
+            "born": days.cast(pl.Date),
+            "made": (days * 86_400_000_000).cast(pl.Datetime("us", "UTC")),
+            "country $x$": rng.choice(["de", "fr"], 500, p=[0.5 - shift / 10, 0.5 + shift / 10]),
+            "at": pl.Series(rng.integers(0, 86_400, 500) * 1_000_000_000).cast(pl.Time),
+            "took": pl.Series(rng.integers(0, 9_999, 500) * 1_000_000).cast(pl.Duration("us")),
+            "ends": rng.choice([-1.7e308, 1.7e308], 500),
+            "one": pl.Series([7] * 500),
+            "far": pl.Series([1 << 61] * 500).cast(pl.Datetime("us")),
+        }
+    )
+
+
+def test_drift_is_drawn_with_dates_and_both_names(shared_server: Server, tmp_path: Path) -> None:
+    with regsvc.connect(shared_server.endpoint) as client:
+        client.log_dataset(times(0), "drawn/tx")
+        client.log_dataset(times(1), "drawn/tx")
+    for name, start in (("d.png", b"\x89PNG"), ("d.svg", b"<?xml")):
+        out = tmp_path / name
+        done = shared_server.cli("dataset", "compare", "drawn/tx:1", "drawn/tx:2", "-o", str(out))
+        assert f"wrote {out}" in done.stdout.replace("\n", "")
+        assert out.read_bytes().startswith(start)
+    texts = re.findall(r"<!-- (.*?) -->", (tmp_path / "d.svg").read_text(), re.DOTALL)
+    assert {"drawn/tx:1 (500 rows)", "drawn/tx:2 (500 rows)"} <= set(texts)
+    assert any(re.fullmatch(r"2019-\w+|2020|2020-\w+", text) for text in texts), "dates, not numbers"
+    measured = [place for place, text in enumerate(texts) if text.startswith("PSI")]
+    assert {texts[place - 1] for place in measured} == set(times(0).columns)
+    psi = [float(texts[place].split()[1]) for place in measured]
+    assert psi == sorted(psi, reverse=True)
+    refused = shared_server.cli("dataset", "compare", "drawn/tx:1", "drawn/tx:2", "-o", "x.txt", check=False)
+    assert refused.returncode == 2
+
+
+def test_the_same_file_again_is_the_same_version_whatever_the_threads_did(
+    client: Client, tmp_path: Path
+) -> None:
+    """Sums depend on how the rows were shared out."""
+    frame(500_000, mean=0.1).write_parquet(tmp_path / "t.parquet", row_group_size=10_000)
+    found = {client.log_dataset(tmp_path / "t.parquet", "data/again").reference for _ in range(5)}
+    assert found == {"data/again:1"}

@@ -385,6 +385,27 @@ def test_a_download_under_way_into_a_folder_is_refused(
     assert outcomes(import_hf(client, folder, model=f"{org.lower()}/m")) == [(A, "imported")]
 
 
+def test_a_cache_without_symlinks_holds_the_files_themselves(
+    client: regsvc.Client, cache: Path, tmp_path: Path, org: str
+) -> None:
+    folder = hf.snapshot(cache, f"{org}/m", A, FILES, ["main"])
+    for path in FILES:
+        (folder / path).resolve().rename(folder / "moved")
+        (folder / "moved").replace(folder / path)
+    assert not scan_cache_dir(cache).warnings
+    assert outcomes(import_hf(client, cache)) == [(A, "imported")]
+    assert pulled(client, f"{org.lower()}/m@main", tmp_path / "out") == FILES
+
+
+def test_more_refs_than_a_commit_may_set(client: regsvc.Client, cache: Path, org: str) -> None:
+    names = {f"v{number}" for number in range(230)}
+    hf.snapshot(cache, f"{org}/m", A, {"config.json": b"{}"}, sorted(names))
+    report = import_hf(client, cache)
+    assert outcomes(report) == [(A, "imported")]
+    assert set(report.snapshots[0].aliases) == names
+    assert set(client.version(f"{org.lower()}/m").aliases) == names
+
+
 def test_files_that_were_not_downloaded_are_said(client: regsvc.Client, cache: Path, org: str) -> None:
     hf.snapshot(cache, f"{org}/m", A, FILES)
     hf.listing(hf.repository(cache, f"{org}/m"), A, {**FILES, "tf_model.h5": b"1"})
@@ -588,19 +609,19 @@ def test_a_broken_card_is_imported_and_said(client: regsvc.Client, cache: Path, 
     assert client.record(f"{org.lower()}/m").record.card == "# \ufffd\ufffd T\n"
 
 
-def bomb(levels: int, *, merge: bool) -> str:
+def bomb(levels: int, *, merge: str) -> str:
     lines = ["k0: &k0 " + ("{x: 1}" if merge else "[lol]")]
     for level in range(1, levels):
         below = ", ".join([f"*k{level - 1}"] * 9)
-        lines.append(f"k{level}: &k{level} " + (f"{{<<: [{below}]}}" if merge else f"[{below}]"))
+        lines.append(f"k{level}: &k{level} " + (f"{{{merge}: [{below}]}}" if merge else f"[{below}]"))
     top = f"*k{levels - 1}"
     fields = ("tags", "language", "license", "datasets", "base_model", "model-index", "library_name")
     return "\n".join([*lines, *(f"{name}: {top}" for name in fields)])
 
 
-@pytest.mark.parametrize("merge", [False, True])
+@pytest.mark.parametrize("merge", ["", "<<", "!!merge <<"])
 @pytest.mark.timeout(60)
-def test_aliases_do_not_make_a_small_card_an_endless_one(tmp_path: Path, merge: bool) -> None:
+def test_aliases_do_not_make_a_small_card_an_endless_one(tmp_path: Path, merge: str) -> None:
     facts = facts_of(tmp_path, f"---\n{bomb(30, merge=merge)}\n---\n# T\n".encode())
     assert facts.record == Record(card="# T\n")
 

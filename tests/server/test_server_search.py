@@ -410,6 +410,11 @@ def test_compounds_find_what_cel_says_also_of_what_is_missing(
         ('created - duration("1ns") > created', None, None, "microseconds"),
         ('created - duration("99999999999h") > created', None, None, "10,000 years"),
         ('created > timestamp("0001-01-01T00:00:00Z") - duration("1s")', "1", "45", "1 to 9999"),
+        ('created > timestamp("0001-01-01T00:00:00+14:00")', "1", "21", "1 to 9999"),
+        ('created > timestamp("9999-12-31T23:59:59-14:00")', "1", "21", "1 to 9999"),
+        ('created > timestamp("10000-01-01T00:00:00Z")', "1", "21", "time is written"),
+        ('created > timestamp("2026-02-30T00:00:00Z")', "1", "21", "time is written"),
+        ('created - created > duration("' + "9" * 90 + 'h")', "1", "30", "10,000 years"),
         ("created > timestamp(number)", None, None, "literal string"),
         ("created.getFullYear() == 2026", None, None, "not known"),
         ('name.charAt(0) == "c"', None, None, "not known"),
@@ -433,6 +438,16 @@ def test_compounds_find_what_cel_says_also_of_what_is_missing(
         ("null == null", None, None, ""),
         ("b'a' == b'a'", None, None, ""),
         ("number == 18446744073709551615u", None, None, "64 bits"),
+        ("number == 9223372036854775808", "1", "11", "invalid int"),
+        ("number > 0x" + "f" * 20, "1", "10", "invalid hex int"),
+        # Positions count characters, not bytes nor UTF-16, whoever finds the error.
+        ('name == "ü𝄞" && nonsense == 1', "1", "17", "undeclared"),
+        ('name == "ü𝄞" && metrics.f1 == "x"', "1", "31", "string"),
+        ('name == "𝄞"\n && code.nothing == "ü"', "2", "9", "commit"),
+        ("𝄞 == 1", "1", "1", "token"),
+        ("name" + ".a" * 2000, "1", "1", "more than 32"),
+        ("name.matches(name)", "1", "13", "no index answers patterns"),
+        ('matches(name, "(x+x+)+y")', "1", "8", "no index answers patterns"),
         ("(" * 100 + "true" + ")" * 100, None, None, "parentheses"),
         (" && ".join(["number>1"] * 300), None, None, "operators"),
     ],
@@ -451,9 +466,70 @@ def test_what_cannot_be_answered_is_refused_with_position_and_reason(
     assert {"line", "column"} <= set(metadata)
 
 
-def test_a_filter_of_many_bytes_is_refused(wire: Wire) -> None:
-    with wire.refused("RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"):
-        search(wire, 'name == "' + "x" * 5000 + '"')
+@pytest.mark.parametrize(
+    "filter",
+    [
+        'name == "' + "x" * 5000 + '"',
+        'name == "' + "x" * (1 << 20) + '"',
+        "(" * 10_000 + "true" + ")" * 10_000,
+        "!" * 10_000 + "true",
+        "[" * 10_000,
+        "true?" * 2_000 + "true" + ":true" * 2_000,
+        # Fewer characters than are allowed bytes.
+        'name == "' + "𝄞" * 1200 + '"',
+    ],
+    ids=["5 KB", "1 MiB", "parentheses", "negations", "brackets", "conditionals", "characters"],
+)
+def test_a_filter_of_many_bytes_is_refused_before_it_is_read(wire: Wire, filter: str) -> None:
+    with wire.refused("RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED") as metadata:
+        search(wire, filter)
+    assert metadata["limit"] == "4096"
+
+
+@pytest.mark.parametrize("filter", ["a" * 4000, "ü" * 2000, "a." * 15 + "b" * 4000])
+def test_an_error_does_not_repeat_a_long_filter(wire: Wire, filter: str) -> None:
+    """Errors travel in headers, of which clients take 8 KiB."""
+    stub = search_pb2_grpc.SearchServiceStub(wire.channel)
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.Search(pb.SearchRequest(filter=filter), timeout=LIMIT)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert len(refused.value.details()) < 400
+
+
+def test_an_empty_key_is_one_that_nothing_has(wire: Wire) -> None:
+    name = wire.push("odd/empty", {"a": b"1"}).name
+    parent = name.rpartition("/versions/")[0]
+    for filter in (
+        *('params[""] == 1', 'params[""] != 1', '!(params[""] == 1.0)', 'params[""]', 'params[""] + 1 > 0'),
+        *('metrics[""] > 0.0', '!(metrics[""] > 0.0)', 'tags[""] == ""', 'packages[""].startsWith("")'),
+        *('"" in metrics', '"" in params', '"" in labels', '"" in aliases'),
+    ):
+        assert not search(wire, filter, parent=parent).versions, filter
+    for filter in ('!("" in metrics)', '!("" in tags)', '!("" in labels)'):
+        assert [version.name for version in search(wire, filter, parent=parent).versions] == [name], filter
+
+
+@pytest.mark.parametrize(
+    ("filter", "found"),
+    [
+        ("metrics.f1 < 1e400", True),
+        ("metrics.f1 > -1e400", True),
+        ("metrics.f1 > 1e-400", True),
+        ("metrics.f1 > 1e308 * 10.0", False),
+        ("metrics.f1 == 0.0 / 0.0", False),
+        ("number < 1e300", True),
+        ("number > -9223372036854775808", True),
+        ("number <= 9223372036854775807", True),
+        ("number - 9223372036854775807 - 9223372036854775807 < 0", False),
+        ("number * 4611686018427387904 * 4 >= 0", False),
+    ],
+)
+def test_huge_numbers_are_compared_or_missing(
+    stored: tuple[Wire, list[dict[str, Any]]], filter: str, found: bool
+) -> None:
+    wire, known = stored
+    names = [version.name for version in search(wire, filter, parent="namespaces/find/models/fraud").versions]
+    assert names == ([known[1]["wire"], known[0]["wire"]] if found else [])
 
 
 def test_text_finds_words_of_names_cards_labels_and_descriptions(
@@ -468,7 +544,8 @@ def test_text_finds_words_of_names_cards_labels_and_descriptions(
     assert found("credit card fraud") == [0]
     assert found("FRAUD") == [0, 1]
     assert found("nlp") == [0, 3]
-    assert found("kündigungen") == [2]
+    assert found("kündigungen") == found("KUNDIGUNGEN") == [2]
+    assert found("kündigung") == [], "words are whole"
     assert found("first OR ) *") == []
     models = search(wire, 'text("churn")', kind=pb.SEARCH_KIND_MODELS).models
     assert [model.name for model in models] == ["namespaces/find/models/churn"]

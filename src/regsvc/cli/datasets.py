@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from rich.markup import escape
 from regsvc.cli.output import connect_from_context, console, emit_json, human_time, json_option, json_time
 from regsvc.cli.output import table as new_table
 from regsvc.client.datasets import ColumnDrift, Dataset
+from regsvc.client.plotting import FORMATS
 from regsvc.content.profile import Column
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -86,11 +88,22 @@ def show(ctx: click.Context, ref: str, as_json: bool) -> None:
 @dataset.command("compare")
 @click.argument("before", metavar="DATASET")
 @click.argument("after", metavar="DATASET")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Also draw the columns that drifted most, by PSI; ends with .png, .svg or .pdf (regsvc[plot]).",
+)
 @json_option
 @click.pass_context
-def compare(ctx: click.Context, before: str, after: str, as_json: bool) -> None:
+def compare(ctx: click.Context, before: str, after: str, output: str | None, as_json: bool) -> None:
     """Show what changed between two datasets: schema, rows, and the drift of each column, the largest first."""
-    found = connect_from_context(ctx).compare_datasets(before, after)
+    if output is not None and Path(output).suffix not in FORMATS:
+        raise click.BadParameter(f"it ends with one of {', '.join(FORMATS)}", param_hint="--output")
+    client = connect_from_context(ctx)
+    found = client.compare_datasets(before, after)
+    if output is not None:
+        client.plot_drift(before, after, output)
     if as_json:
         document = asdict(found)
         document["before"], document["after"] = dataset_document(found.before), dataset_document(found.after)
@@ -110,6 +123,8 @@ def compare(ctx: click.Context, before: str, after: str, as_json: bool) -> None:
     for drift in found.columns:
         table.add_row(*map(escape, _drift_cells(drift)))
     console().print(table)
+    if output is not None:
+        console().print(f"wrote {escape(output)}")
 
 
 def dataset_document(found: Dataset) -> dict[str, Any]:

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 
-BEFORE, AFTER = "#4682b4", "#e08214"
+from regsvc.client.drift_plot import AFTER, BEFORE
+
 _TOP, _BOTTOM = 18, 16
 """Pixels above the plot for the legend, and below it for the axis."""
 _CHAR = 6.2
 """Pixels of a character, about, at 11 pixels."""
 _ROW = 15
 _OTHER = "(other)"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def drift_svg(
@@ -25,12 +29,14 @@ def drift_svg(
     edges: Sequence[float],
     labels: Sequence[str],
     *,
+    kind: str = "",
     width: int = 340,
     height: int = 120,
 ) -> str:
     """Two distributions over each other: histograms where there are `edges`, else bars of the categories `labels`.
 
-    `before` and `after` are shares, one a bin (one fewer than `edges`) or label, as `ColumnDrift` has them.
+    `before` and `after` are shares, one a bin (one fewer than `edges`) or label, and `kind` is the column's type, as
+    `ColumnDrift` has them.
     """
     if labels:
         return bars(before, after, labels, width=width, height=height)
@@ -46,7 +52,7 @@ def drift_svg(
         parts.append(
             f'<path d="{outline}" fill="{color}" fill-opacity="{opacity}" stroke="{color}" stroke-width="1.5"/>'
         )
-    parts += [_line(0, base, width), *_axis(edges, width, height)]
+    parts += [_line(0, base, width), *_axis(edges, kind, width, height)]
     return _svg(width, height, parts)
 
 
@@ -116,16 +122,35 @@ def _outline(heights: Sequence[float], places: Sequence[float], base: float) -> 
     return "".join([*steps, f"V{base}Z"])
 
 
-def _axis(edges: Sequence[float], width: int, height: int) -> Iterator[str]:
+def _axis(edges: Sequence[float], kind: str, width: int, height: int) -> Iterator[str]:
     y, low, high = height - 4, edges[0], edges[-1]
+    days = _days(kind, low, high)
     if high <= low:
-        yield _text(width / 2, y, _number(low, 4), "middle")
+        yield _text(width / 2, y, days[0] if days else _number(low, 4), "middle")
         return
-    first, middle, last = _numbers(low, low / 2 + high / 2, high)
+    first, middle, last = days or _numbers(low, low / 2 + high / 2, high)
     yield _text(0, y, first)
     if (len(first) + len(middle) + len(last) + 4) * _CHAR < width:
         yield _text(width / 2, y, middle, "middle")
     yield _text(width, y, last, "end")
+
+
+def _days(kind: str, low: float, high: float) -> list[str]:
+    """The first, middle and last moment of an axis of times: dates, or times of one day; empty for what is none."""
+    unit = re.search(r"'(ns|us|ms)'", kind)
+    if kind == "Date":
+        seconds = 1 / 86_400
+    elif kind.startswith("Datetime") and unit:
+        seconds = {"ns": 1e9, "us": 1e6, "ms": 1e3}[unit[1]]
+    else:
+        return []
+    try:
+        moments = [_EPOCH + timedelta(seconds=place / seconds) for place in (low, low / 2 + high / 2, high)]
+    except OverflowError:  # years that dates do not have
+        return []
+    if moments[-1] - moments[0] < timedelta(days=2) and kind != "Date":
+        return [f"{moment:%m-%d %H:%M}" for moment in moments]
+    return [f"{moment:%Y-%m-%d}" for moment in moments]
 
 
 def _line(x: float, y: float, to: float) -> str:

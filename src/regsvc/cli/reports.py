@@ -135,7 +135,7 @@ def _drifts(row: DatasetRow, found: Comparison) -> Iterator[str]:
     for subject, cell in zip(found.subjects, row.cells, strict=True):
         columns = {each.name: each for each in cell.drift} if cell is not None else {}
         pictures = [
-            _figure(name, drift_svg(each.before, each.after, each.edges, each.labels))
+            _figure(name, drift_svg(each.before, each.after, each.edges, each.labels, kind=each.type))
             for name in shown
             if (each := columns.get(name)) is not None and each.before
         ]

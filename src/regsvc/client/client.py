@@ -55,6 +55,15 @@ class Client(Models, Records, Metrics, Builds):
 
         return plot(self, references, metrics, output, sources=sources, by=by, log=log, title=title)
 
+    def plot_drift(self, before: str, after: str, output: str | os.PathLike[str], *, most: int = 12) -> None:
+        """Draw the columns of two datasets that drifted most, by PSI, into a PNG, SVG or PDF.
+
+        Needs `regsvc[plot]`. Raises as `compare_datasets`, and `FailedPrecondition` (no matplotlib), `OSError`.
+        """
+        from regsvc.client.drift_plot import plot_drift
+
+        plot_drift(self, before, after, output, most=most)
+
     def import_hf(
         self,
         path: str | os.PathLike[str],

@@ -57,6 +57,8 @@ class ColumnDrift:
     labels: Sequence[str]
     before: Sequence[float]
     after: Sequence[float]
+    type: str = ""
+    """In both, as profiles have it; empty when it changed."""
 
 
 @dataclass(frozen=True)
@@ -158,4 +160,5 @@ def _drift(message: Any) -> ColumnDrift:
         list(message.labels),
         list(message.before),
         list(message.after),
+        message.type,
     )

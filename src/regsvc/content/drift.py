@@ -37,6 +37,8 @@ class ColumnDrift:
     before: Sequence[float] = ()
     """Shares of the values."""
     after: Sequence[float] = ()
+    type: str = ""
+    """In both, as polars calls it; empty when it changed."""
 
 
 @dataclass(frozen=True)
@@ -102,24 +104,33 @@ def jensen_shannon(before: Sequence[float], after: Sequence[float]) -> float:
 
 def _column(old: Column, new: Column, rows_before: int, rows_after: int) -> ColumnDrift | None:
     nulls = (old.nulls / rows_before if rows_before else 0.0, new.nulls / rows_after if rows_after else 0.0)
+    kind = old.type if old.type == new.type else ""
     if old.bins and new.bins:
         low, high = min(old.edges[0], new.edges[0]), max(old.edges[-1], new.edges[-1])
-        edges = [low + (high - low) * place / COMMON_BINS for place in range(COMMON_BINS + 1)]
+        edges = [*(_between(low, high, place / COMMON_BINS) for place in range(COMMON_BINS)), high]
         before, after = _rebinned(old, edges), _rebinned(new, edges)
         psi, ks, js = (
             measure(before, after)
             for measure in (population_stability_index, kolmogorov_smirnov, jensen_shannon)
         )
-        return ColumnDrift(old.name, psi, ks, js, *nulls, edges=edges, before=before, after=after)
+        return ColumnDrift(old.name, psi, ks, js, *nulls, edges=edges, before=before, after=after, type=kind)
     if old.top and new.top:
         labels = list(dict.fromkeys([*(value for value, _ in old.top), *(value for value, _ in new.top)]))
         before, after = _shares(old, labels), _shares(new, labels)
         psi, js = population_stability_index(before, after), jensen_shannon(before, after)
         return ColumnDrift(
-            old.name, psi, None, js, *nulls, labels=[*labels, "(other)"], before=before, after=after
+            old.name,
+            psi,
+            None,
+            js,
+            *nulls,
+            labels=[*labels, "(other)"],
+            before=before,
+            after=after,
+            type=kind,
         )
     if nulls[0] != nulls[1]:
-        return ColumnDrift(old.name, None, None, None, *nulls)
+        return ColumnDrift(old.name, None, None, None, *nulls, type=kind)
     return None
 
 
@@ -127,9 +138,10 @@ def _rebinned(column: Column, edges: Sequence[float]) -> list[float]:
     """Shares in other bins; what a bin holds is spread evenly over it."""
     total = sum(column.bins) or 1
     found = [0.0] * (len(edges) - 1)
-    first, width = edges[0], (edges[-1] - edges[0]) / (len(edges) - 1)
+    # Halves, since a span may not fit a double.
+    first, width = edges[0] / 2, (edges[-1] / 2 - edges[0] / 2) / (len(edges) - 1)
     for place, count in enumerate(column.bins):
-        begin, end = column.edges[place], column.edges[place + 1]
+        begin, end = column.edges[place] / 2, column.edges[place + 1] / 2
         if not count:
             continue
         if width <= 0:
@@ -140,9 +152,14 @@ def _rebinned(column: Column, edges: Sequence[float]) -> list[float]:
             for target in range(
                 max(0, int((begin - first) / width)), min(len(found), int((end - first) / width) + 1)
             ):
-                overlap = min(end, edges[target + 1]) - max(begin, edges[target])
+                overlap = min(end, edges[target + 1] / 2) - max(begin, edges[target] / 2)
                 found[target] += max(0.0, overlap) / (end - begin) * count / total
     return found
+
+
+def _between(low: float, high: float, share: float) -> float:
+    """low + share (high - low), though the difference may not fit a double."""
+    return low * (1 - share) + high * share if share else low
 
 
 def _shares(column: Column, labels: Sequence[str]) -> list[float]:

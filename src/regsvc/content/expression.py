@@ -235,7 +235,8 @@ def _moment(text: str, at: int) -> Moment:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise Unsupported('a time is written as "2026-01-31T12:00:00Z"', at)
-    return Moment((moment - _EPOCH) // timedelta(microseconds=1))
+    # The offset may lead out of the years that the text names.
+    return Moment(_reckoned(True, (moment - _EPOCH) // timedelta(microseconds=1), at).microseconds)
 
 
 def _span(text: str, at: int) -> Span:

@@ -42,6 +42,8 @@ T = TypeVar("T")
 
 _ERROR = re.compile(r"<input>:(\d+):(\d+): (.*)")
 _MAX_DEPTH = 60
+_MAX_MESSAGE = 300
+"""Characters of what the library says: it repeats names, however long, and headers are bounded."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ def compiled(kind: Kind, text: str, limits: Limits) -> Node:
         if found is None:
             raise FilterInvalid("the filter cannot be read", line=1, column=1) from None
         line, column, message = found.groups()
+        message = message[:_MAX_MESSAGE]
         raise FilterInvalid(f"line {line}, column {column}: {message}", line=line, column=column) from None
     if expression.return_type().name() not in ("bool", "BOOL", "dyn", "DYN"):
         raise _invalid(text, "a filter is a condition", 0)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17regsvc/v1/dataset.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x01\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\x11\n\trow_count\x18\x04 \x01(\x04\x12\x14\n\x0c\x63olumn_count\x18\x05 \x01(\r\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07profile\x18\x07 \x01(\t\";\n\x0b\x44\x61tasetUser\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\r\n\x05split\x18\x03 \x01(\t\"\xd0\x01\n\x0b\x43olumnDrift\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x10\n\x03psi\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x02ks\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x02js\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x14\n\x0cnulls_before\x18\x05 \x01(\x01\x12\x13\n\x0bnulls_after\x18\x06 \x01(\x01\x12\r\n\x05\x65\x64ges\x18\x07 \x03(\x01\x12\x0e\n\x06labels\x18\x08 \x03(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\t \x03(\x01\x12\r\n\x05\x61\x66ter\x18\n \x03(\x01\x42\x06\n\x04_psiB\x05\n\x03_ksB\x05\n\x03_js\">\n\rColumnRetyped\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"j\n\x16RegisterDatasetRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\x0f\n\x07profile\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\">\n\x17RegisterDatasetResponse\x12#\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Dataset\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"9\n\x12GetDatasetResponse\x12#\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Dataset\"L\n\x13ListDatasetsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x14ListDatasetsResponse\x12$\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x12.regsvc.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16ListDatasetUsesRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x17ListDatasetUsesResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.regsvc.v1.DatasetUser\"7\n\x16\x43ompareDatasetsRequest\x12\x0e\n\x06\x62\x65\x66ore\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\"\xd4\x01\n\x17\x43ompareDatasetsResponse\x12\"\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Dataset\x12!\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x12.regsvc.v1.Dataset\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x03 \x03(\t\x12\x0f\n\x07removed\x18\x04 \x03(\t\x12)\n\x07retyped\x18\x05 \x03(\x0b\x32\x18.regsvc.v1.ColumnRetyped\x12\'\n\x07\x63olumns\x18\x06 \x03(\x0b\x32\x16.regsvc.v1.ColumnDrift2\xce\x03\n\x0e\x44\x61tasetService\x12X\n\x0fRegisterDataset\x12!.regsvc.v1.RegisterDatasetRequest\x1a\".regsvc.v1.RegisterDatasetResponse\x12N\n\nGetDataset\x12\x1c.regsvc.v1.GetDatasetRequest\x1a\x1d.regsvc.v1.GetDatasetResponse\"\x03\x90\x02\x01\x12T\n\x0cListDatasets\x12\x1e.regsvc.v1.ListDatasetsRequest\x1a\x1f.regsvc.v1.ListDatasetsResponse\"\x03\x90\x02\x01\x12]\n\x0fListDatasetUses\x12!.regsvc.v1.ListDatasetUsesRequest\x1a\".regsvc.v1.ListDatasetUsesResponse\"\x03\x90\x02\x01\x12]\n\x0f\x43ompareDatasets\x12!.regsvc.v1.CompareDatasetsRequest\x1a\".regsvc.v1.CompareDatasetsResponse\"\x03\x90\x02\x01\x42\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17regsvc/v1/dataset.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x01\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\x11\n\trow_count\x18\x04 \x01(\x04\x12\x14\n\x0c\x63olumn_count\x18\x05 \x01(\r\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07profile\x18\x07 \x01(\t\";\n\x0b\x44\x61tasetUser\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\r\n\x05split\x18\x03 \x01(\t\"\xde\x01\n\x0b\x43olumnDrift\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x10\n\x03psi\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x02ks\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x02js\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x14\n\x0cnulls_before\x18\x05 \x01(\x01\x12\x13\n\x0bnulls_after\x18\x06 \x01(\x01\x12\r\n\x05\x65\x64ges\x18\x07 \x03(\x01\x12\x0e\n\x06labels\x18\x08 \x03(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\t \x03(\x01\x12\r\n\x05\x61\x66ter\x18\n \x03(\x01\x12\x0c\n\x04type\x18\x0b \x01(\tB\x06\n\x04_psiB\x05\n\x03_ksB\x05\n\x03_js\">\n\rColumnRetyped\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"j\n\x16RegisterDatasetRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\x0f\n\x07profile\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\">\n\x17RegisterDatasetResponse\x12#\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Dataset\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"9\n\x12GetDatasetResponse\x12#\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Dataset\"L\n\x13ListDatasetsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x14ListDatasetsResponse\x12$\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x12.regsvc.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16ListDatasetUsesRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x17ListDatasetUsesResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.regsvc.v1.DatasetUser\"7\n\x16\x43ompareDatasetsRequest\x12\x0e\n\x06\x62\x65\x66ore\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\"\xd4\x01\n\x17\x43ompareDatasetsResponse\x12\"\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Dataset\x12!\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x12.regsvc.v1.Dataset\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x03 \x03(\t\x12\x0f\n\x07removed\x18\x04 \x03(\t\x12)\n\x07retyped\x18\x05 \x03(\x0b\x32\x18.regsvc.v1.ColumnRetyped\x12\'\n\x07\x63olumns\x18\x06 \x03(\x0b\x32\x16.regsvc.v1.ColumnDrift2\xce\x03\n\x0e\x44\x61tasetService\x12X\n\x0fRegisterDataset\x12!.regsvc.v1.RegisterDatasetRequest\x1a\".regsvc.v1.RegisterDatasetResponse\x12N\n\nGetDataset\x12\x1c.regsvc.v1.GetDatasetRequest\x1a\x1d.regsvc.v1.GetDatasetResponse\"\x03\x90\x02\x01\x12T\n\x0cListDatasets\x12\x1e.regsvc.v1.ListDatasetsRequest\x1a\x1f.regsvc.v1.ListDatasetsResponse\"\x03\x90\x02\x01\x12]\n\x0fListDatasetUses\x12!.regsvc.v1.ListDatasetUsesRequest\x1a\".regsvc.v1.ListDatasetUsesResponse\"\x03\x90\x02\x01\x12]\n\x0f\x43ompareDatasets\x12!.regsvc.v1.CompareDatasetsRequest\x1a\".regsvc.v1.CompareDatasetsResponse\"\x03\x90\x02\x01\x42\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,29 +46,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DATASETUSER']._serialized_start=233
   _globals['_DATASETUSER']._serialized_end=292
   _globals['_COLUMNDRIFT']._serialized_start=295
-  _globals['_COLUMNDRIFT']._serialized_end=503
-  _globals['_COLUMNRETYPED']._serialized_start=505
-  _globals['_COLUMNRETYPED']._serialized_end=567
-  _globals['_REGISTERDATASETREQUEST']._serialized_start=569
-  _globals['_REGISTERDATASETREQUEST']._serialized_end=675
-  _globals['_REGISTERDATASETRESPONSE']._serialized_start=677
-  _globals['_REGISTERDATASETRESPONSE']._serialized_end=739
-  _globals['_GETDATASETREQUEST']._serialized_start=741
-  _globals['_GETDATASETREQUEST']._serialized_end=774
-  _globals['_GETDATASETRESPONSE']._serialized_start=776
-  _globals['_GETDATASETRESPONSE']._serialized_end=833
-  _globals['_LISTDATASETSREQUEST']._serialized_start=835
-  _globals['_LISTDATASETSREQUEST']._serialized_end=911
-  _globals['_LISTDATASETSRESPONSE']._serialized_start=913
-  _globals['_LISTDATASETSRESPONSE']._serialized_end=998
-  _globals['_LISTDATASETUSESREQUEST']._serialized_start=1000
-  _globals['_LISTDATASETUSESREQUEST']._serialized_end=1038
-  _globals['_LISTDATASETUSESRESPONSE']._serialized_start=1040
-  _globals['_LISTDATASETUSESRESPONSE']._serialized_end=1104
-  _globals['_COMPAREDATASETSREQUEST']._serialized_start=1106
-  _globals['_COMPAREDATASETSREQUEST']._serialized_end=1161
-  _globals['_COMPAREDATASETSRESPONSE']._serialized_start=1164
-  _globals['_COMPAREDATASETSRESPONSE']._serialized_end=1376
-  _globals['_DATASETSERVICE']._serialized_start=1379
-  _globals['_DATASETSERVICE']._serialized_end=1841
+  _globals['_COLUMNDRIFT']._serialized_end=517
+  _globals['_COLUMNRETYPED']._serialized_start=519
+  _globals['_COLUMNRETYPED']._serialized_end=581
+  _globals['_REGISTERDATASETREQUEST']._serialized_start=583
+  _globals['_REGISTERDATASETREQUEST']._serialized_end=689
+  _globals['_REGISTERDATASETRESPONSE']._serialized_start=691
+  _globals['_REGISTERDATASETRESPONSE']._serialized_end=753
+  _globals['_GETDATASETREQUEST']._serialized_start=755
+  _globals['_GETDATASETREQUEST']._serialized_end=788
+  _globals['_GETDATASETRESPONSE']._serialized_start=790
+  _globals['_GETDATASETRESPONSE']._serialized_end=847
+  _globals['_LISTDATASETSREQUEST']._serialized_start=849
+  _globals['_LISTDATASETSREQUEST']._serialized_end=925
+  _globals['_LISTDATASETSRESPONSE']._serialized_start=927
+  _globals['_LISTDATASETSRESPONSE']._serialized_end=1012
+  _globals['_LISTDATASETUSESREQUEST']._serialized_start=1014
+  _globals['_LISTDATASETUSESREQUEST']._serialized_end=1052
+  _globals['_LISTDATASETUSESRESPONSE']._serialized_start=1054
+  _globals['_LISTDATASETUSESRESPONSE']._serialized_end=1118
+  _globals['_COMPAREDATASETSREQUEST']._serialized_start=1120
+  _globals['_COMPAREDATASETSREQUEST']._serialized_end=1175
+  _globals['_COMPAREDATASETSRESPONSE']._serialized_start=1178
+  _globals['_COMPAREDATASETSRESPONSE']._serialized_end=1390
+  _globals['_DATASETSERVICE']._serialized_start=1393
+  _globals['_DATASETSERVICE']._serialized_end=1855
 # @@protoc_insertion_point(module_scope)

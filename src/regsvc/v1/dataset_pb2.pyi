@@ -38,7 +38,7 @@ class DatasetUser(_message.Message):
     def __init__(self, name: _Optional[str] = ..., dataset: _Optional[str] = ..., split: _Optional[str] = ...) -> None: ...
 
 class ColumnDrift(_message.Message):
-    __slots__ = ("column", "psi", "ks", "js", "nulls_before", "nulls_after", "edges", "labels", "before", "after")
+    __slots__ = ("column", "psi", "ks", "js", "nulls_before", "nulls_after", "edges", "labels", "before", "after", "type")
     COLUMN_FIELD_NUMBER: _ClassVar[int]
     PSI_FIELD_NUMBER: _ClassVar[int]
     KS_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +49,7 @@ class ColumnDrift(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     BEFORE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
     column: str
     psi: float
     ks: float
@@ -59,7 +60,8 @@ class ColumnDrift(_message.Message):
     labels: _containers.RepeatedScalarFieldContainer[str]
     before: _containers.RepeatedScalarFieldContainer[float]
     after: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, column: _Optional[str] = ..., psi: _Optional[float] = ..., ks: _Optional[float] = ..., js: _Optional[float] = ..., nulls_before: _Optional[float] = ..., nulls_after: _Optional[float] = ..., edges: _Optional[_Iterable[float]] = ..., labels: _Optional[_Iterable[str]] = ..., before: _Optional[_Iterable[float]] = ..., after: _Optional[_Iterable[float]] = ...) -> None: ...
+    type: str
+    def __init__(self, column: _Optional[str] = ..., psi: _Optional[float] = ..., ks: _Optional[float] = ..., js: _Optional[float] = ..., nulls_before: _Optional[float] = ..., nulls_after: _Optional[float] = ..., edges: _Optional[_Iterable[float]] = ..., labels: _Optional[_Iterable[str]] = ..., before: _Optional[_Iterable[float]] = ..., after: _Optional[_Iterable[float]] = ..., type: _Optional[str] = ...) -> None: ...
 
 class ColumnRetyped(_message.Message):
     __slots__ = ("column", "before", "after")

@@ -21,6 +21,7 @@ def drift_to(drift: ColumnDrift) -> pb.ColumnDrift:
         labels=drift.labels,
         before=drift.before,
         after=drift.after,
+        type=drift.type,
     )
 
 
@@ -37,6 +38,7 @@ def drift_from(message: pb.ColumnDrift) -> ColumnDrift:
         labels=list(message.labels),
         before=list(message.before),
         after=list(message.after),
+        type=message.type,
     )
 
 

@@ -207,7 +207,9 @@ type ColumnDrift struct {
 	// Shares of values, of the first dataset.
 	Before []float64 `protobuf:"fixed64,9,rep,packed,name=before,proto3" json:"before,omitempty"`
 	// Of the second.
-	After         []float64 `protobuf:"fixed64,10,rep,packed,name=after,proto3" json:"after,omitempty"`
+	After []float64 `protobuf:"fixed64,10,rep,packed,name=after,proto3" json:"after,omitempty"`
+	// Type of the column in both, as profiles have it; empty when it changed. Edges of times are in the type's unit since 1970.
+	Type          string `protobuf:"bytes,11,opt,name=type,proto3" json:"type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -310,6 +312,13 @@ func (x *ColumnDrift) GetAfter() []float64 {
 		return x.After
 	}
 	return nil
+}
+
+func (x *ColumnDrift) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
 }
 
 // ColumnRetyped is a column whose type changed.
@@ -964,7 +973,7 @@ const file_regsvc_v1_dataset_proto_rawDesc = "" +
 	"\vDatasetUser\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\adataset\x18\x02 \x01(\tR\adataset\x12\x14\n" +
-	"\x05split\x18\x03 \x01(\tR\x05split\"\x9c\x02\n" +
+	"\x05split\x18\x03 \x01(\tR\x05split\"\xb0\x02\n" +
 	"\vColumnDrift\x12\x16\n" +
 	"\x06column\x18\x01 \x01(\tR\x06column\x12\x15\n" +
 	"\x03psi\x18\x02 \x01(\x01H\x00R\x03psi\x88\x01\x01\x12\x13\n" +
@@ -977,7 +986,8 @@ const file_regsvc_v1_dataset_proto_rawDesc = "" +
 	"\x06labels\x18\b \x03(\tR\x06labels\x12\x16\n" +
 	"\x06before\x18\t \x03(\x01R\x06before\x12\x14\n" +
 	"\x05after\x18\n" +
-	" \x03(\x01R\x05afterB\x06\n" +
+	" \x03(\x01R\x05after\x12\x12\n" +
+	"\x04type\x18\v \x01(\tR\x04typeB\x06\n" +
 	"\x04_psiB\x05\n" +
 	"\x03_ksB\x05\n" +
 	"\x03_js\"U\n" +

@@ -124,7 +124,7 @@ class Compiler:
         elif a.type is Type.DIGEST and b.type is Type.STRING:
             a = Typed(Type.STRING, Sql(f"lower(hex({a.sql.text}))", a.sql.parameters))
         if a.type is not b.type and not (a.type.numeric and b.type.numeric):
-            raise Unsupported(f"a {a.type.value} cannot be compared with a {b.type.value}", right.position)
+            raise Unsupported(f"{a.type.value} and {b.type.value} cannot be compared", right.position)
         test = joined(f" {COMPARISONS[operator]} ", [a.sql, b.sql])
         return Sql(f"({test.text})", test.parameters)
 
@@ -156,9 +156,7 @@ def compare_column(operator: str, column: Column, const: Const) -> Sql:
     if column.type is Type.DIGEST:
         found = Typed(Type.DIGEST, Sql("?", (digest_of(const),)))
     if found.type is not column.type and not (found.type.numeric and column.type.numeric):
-        raise Unsupported(
-            f"a {column.type.value} cannot be compared with a {found.type.value}", const.position
-        )
+        raise Unsupported(f"{column.type.value} and {found.type.value} cannot be compared", const.position)
     return Sql(f"{column.sql} {COMPARISONS[operator]} ?", found.sql.parameters)
 
 

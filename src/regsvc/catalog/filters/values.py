@@ -174,7 +174,7 @@ def literal(node: Const) -> Typed:
 def expect(value: Typed, kind: Type, node: Node) -> None:
     """Raises `Unsupported` when a value is of another type."""
     if value.type is not kind:
-        raise Unsupported(f"a {kind.value} is expected here, not a {value.type.value}", node.position)
+        raise Unsupported(f"{kind.value} is expected here, not {value.type.value}", node.position)
 
 
 def unknown(node: Call) -> Unsupported:

@@ -36,6 +36,8 @@ REVISION_TAG = "hf.revision"
 FOLDER_TAG = "hf.folder"
 """Name of the folder, of a model whose repository is not known."""
 
+_MOST_ALIASES = 100
+"""That one commit sets; further ones are set after it."""
 _SHORTEST_PREFIX = 7
 """Digits of a revision that may stand for all of it."""
 
@@ -265,12 +267,13 @@ class _Importing:
                 tags=tags,
                 metrics=facts.metrics,
                 record=facts.record,
-                aliases=aliases,
+                aliases=aliases[:_MOST_ALIASES],
                 capture=False,  # it was not made here
                 follow_symlinks=True,
                 request_id=_request_id(model, self._identity, snapshot, files),
                 progress=(lambda so_far: progress(title, so_far)) if progress is not None else None,
             )
+        self._moved(pushed.reference, aliases[_MOST_ALIASES:])
         return pushed.reference, pushed.bytes_sent
 
     def _aliases(self, snapshot: Snapshot) -> list[str]:

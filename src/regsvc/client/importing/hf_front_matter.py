@@ -23,7 +23,7 @@ class _Loader(yaml.SafeLoader):
     """Plain values only, and numbers as JSON has them."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """`<<` is a key as any other: merged mappings of merged mappings would grow without end."""
+        """`<<` is a key as any other: before PyYAML 6.0.4 merged mappings of merged ones grow without end."""
 
 
 _NULL, _INT, _FLOAT = (f"tag:yaml.org,2002:{name}" for name in ("null", "int", "float"))

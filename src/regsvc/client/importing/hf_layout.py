@@ -70,7 +70,7 @@ class Repo:
     @property
     def label(self) -> str:
         """For people."""
-        return self.repo_id or os.path.basename(self.folder)
+        return self.repo_id or _readable(os.path.basename(self.folder))
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _cached(folders: list[str], cache: str, only: str = "") -> Found:
     skipped: list[tuple[str, str]] = []
     broken: list[tuple[str, str]] = []
     for folder in sorted(folders):
-        name = os.path.basename(folder)
+        name = _readable(os.path.basename(folder))
         kind, _, rest = name.partition("--")
         repo_id = rest.replace("--", "/")
         if kind != "models":
@@ -123,7 +123,10 @@ def _cached(folders: list[str], cache: str, only: str = "") -> Found:
         elif not os.path.isdir(os.path.join(folder, "snapshots")):
             skipped.append((name, "it holds no snapshots"))
         else:
-            repos.append(_repository(folder, repo_id, cache, only))
+            try:
+                repos.append(_repository(folder, repo_id, cache, only))
+            except OSError as error:
+                broken.append((name, f"it cannot be read: {error.strerror}"))
     return Found(tuple(repos), tuple(skipped), tuple(broken))
 
 
@@ -169,7 +172,7 @@ def _refs(folder: str) -> Iterator[tuple[str, str]]:
             path = os.path.join(location, name)
             commit = _small_text(path).strip()
             if is_commit(commit):
-                yield Path(path).relative_to(folder).as_posix(), commit
+                yield _readable(Path(path).relative_to(folder).as_posix()), commit
 
 
 def _unfinished(blobs: str) -> frozenset[str]:
@@ -284,6 +287,11 @@ def _folders(folder: str) -> list[str]:
             return sorted(each.name for each in entries if each.is_dir(follow_symlinks=False))
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _readable(name: str) -> str:
+    """A name of the file system as text: what is no UTF-8 in it cannot be printed, sent or kept."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _small_text(path: str) -> str:
