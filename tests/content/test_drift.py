@@ -117,3 +117,14 @@ def test_categories_are_compared_by_their_names_and_the_rest() -> None:
     assert list(drift.before) == pytest.approx([0.5, 0.5, 0, 0])
     assert list(drift.after) == pytest.approx([0.5, 0, 0.3, 0.2])
     assert drift.ks is None
+
+
+def test_a_span_beyond_a_double_is_compared() -> None:
+    """A stranger's profile may have it; it failed a comparison inside."""
+    largest = 1.7e308
+    halves = Column("a", "Float64", 4, edges=(-largest, 0.0, largest), bins=(2, 2))
+    right = Column("a", "Float64", 4, edges=(-largest, 0.0, largest), bins=(0, 4))
+    [found] = compare(Profile(4, [halves]), Profile(4, [right])).columns
+    assert found.ks == pytest.approx(0.5)
+    assert (found.edges[0], found.edges[-1]) == (-largest, largest)
+    assert sum(found.before) == pytest.approx(1)
