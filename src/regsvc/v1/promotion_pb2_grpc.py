@@ -123,7 +123,7 @@ class PromotionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Promote(self, request, context):
-        """Moves an alias to a version if its rules allow it. Moving it to where it is succeeds and changes nothing.
+        """Moves an alias to a version if its rules allow it. Moving it to where it is succeeds, changes nothing and asks no rules.
         Errors: NOT_FOUND (version); FAILED_PRECONDITION, reason GATE_REFUSED (metadata["term"] is the part of the gate that was
         not true, ["values"] what it saw), APPROVALS_MISSING (metadata["approvals"], ["required"]), VERSION_BAD,
         VERSION_ARCHIVED, VERSION_DELETED; ABORTED, reason ETAG_MISMATCH (metadata["version"] is where the alias is now).
@@ -136,7 +136,7 @@ class PromotionServiceServicer:
         """Moves an alias back to the version it named before, skipping those that are marked bad, archived or deleted. Rollbacks
         walk on: a second one goes one further back, not forth. Gate and approvals are not asked: what was let in once may
         come back at once. Errors: NOT_FOUND (alias, version); FAILED_PRECONDITION, reason NO_HISTORY (there is nothing to go back
-        to), VERSION_BAD, VERSION_ARCHIVED, VERSION_DELETED (of `version`); ABORTED, reason ETAG_MISMATCH.
+        to, or it never named `version`), VERSION_BAD, VERSION_ARCHIVED, VERSION_DELETED (of `version`); ABORTED, reason ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,8 +181,8 @@ class PromotionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResolveAlias(self, request, context):
-        """What an alias named at a moment of the past. Errors: NOT_FOUND (it named nothing then); INVALID_ARGUMENT (a time that lies in
-        the future of the server).
+        """What an alias named at a moment of the past, by the clock of the server. No move is dated before the one it follows, even if
+        that clock was set back. Errors: NOT_FOUND (it named nothing then); INVALID_ARGUMENT (a time that lies in the future of the server).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -82,11 +82,12 @@ type AliasRules struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// namespaces/{namespace}/models/{model}/aliases/{alias}
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Only Promote and Rollback move it.
+	// Only Promote and Rollback move it. The server sets it when there is a gate or an approval is wanted.
 	Protected bool `protobuf:"varint,2,opt,name=protected,proto3" json:"protected,omitempty"`
 	// A CEL expression of type bool over `version`, the one that is to be promoted, and `current`, the one that the alias names:
 	// `version.metrics.f1 > 0.7 && version.metrics.f1 >= current.metrics.f1`. Both have the fields that docs/search.md lists
-	// for versions; `has(current.number)` is false while the alias names nothing. Empty lets all in; a gate protects. At most 4 KiB.
+	// for versions, but no text(); `has(current.number)` is false while the alias names nothing. A division by zero is an error,
+	// of doubles too. Empty lets all in; a gate protects. At most 4 KiB.
 	Gate string `protobuf:"bytes,3,opt,name=gate,proto3" json:"gate,omitempty"`
 	// How many others than its author must have approved a version; at most 100. More than 0 protects.
 	Approvals uint32 `protobuf:"varint,4,opt,name=approvals,proto3" json:"approvals,omitempty"`
@@ -842,7 +843,7 @@ type RollbackRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// namespaces/{namespace}/models/{model}/aliases/{alias}; required.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Go back to this version, which the alias must have named; not set: to the one before.
+	// Go back to this version, which the alias must have named; not set: to the one before. Where it is already: nothing changes.
 	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	// When set, the alias moves only if it names this version now.
 	ExpectVersion string `protobuf:"bytes,3,opt,name=expect_version,json=expectVersion,proto3" json:"expect_version,omitempty"`

@@ -51,7 +51,7 @@ type PromotionServiceClient interface {
 	// or is of a wrong type; metadata["line"], ["column"]), NAME_INVALID; ABORTED, reason ETAG_MISMATCH (the rules have
 	// changed since; metadata["etag"]).
 	SetAliasRules(ctx context.Context, in *SetAliasRulesRequest, opts ...grpc.CallOption) (*SetAliasRulesResponse, error)
-	// Moves an alias to a version if its rules allow it. Moving it to where it is succeeds and changes nothing.
+	// Moves an alias to a version if its rules allow it. Moving it to where it is succeeds, changes nothing and asks no rules.
 	// Errors: NOT_FOUND (version); FAILED_PRECONDITION, reason GATE_REFUSED (metadata["term"] is the part of the gate that was
 	// not true, ["values"] what it saw), APPROVALS_MISSING (metadata["approvals"], ["required"]), VERSION_BAD,
 	// VERSION_ARCHIVED, VERSION_DELETED; ABORTED, reason ETAG_MISMATCH (metadata["version"] is where the alias is now).
@@ -59,7 +59,7 @@ type PromotionServiceClient interface {
 	// Moves an alias back to the version it named before, skipping those that are marked bad, archived or deleted. Rollbacks
 	// walk on: a second one goes one further back, not forth. Gate and approvals are not asked: what was let in once may
 	// come back at once. Errors: NOT_FOUND (alias, version); FAILED_PRECONDITION, reason NO_HISTORY (there is nothing to go back
-	// to), VERSION_BAD, VERSION_ARCHIVED, VERSION_DELETED (of `version`); ABORTED, reason ETAG_MISMATCH.
+	// to, or it never named `version`), VERSION_BAD, VERSION_ARCHIVED, VERSION_DELETED (of `version`); ABORTED, reason ETAG_MISMATCH.
 	Rollback(ctx context.Context, in *RollbackRequest, opts ...grpc.CallOption) (*RollbackResponse, error)
 	// Says what a gate thinks of a version, without moving anything. Errors: NOT_FOUND; INVALID_ARGUMENT, reason FILTER_INVALID.
 	TestGate(ctx context.Context, in *TestGateRequest, opts ...grpc.CallOption) (*TestGateResponse, error)
@@ -74,8 +74,8 @@ type PromotionServiceClient interface {
 	// Marks a version as bad, or as good again. No alias is moved to a bad version, and rollbacks skip it. Aliases that name it
 	// stay: roll them back. Errors: NOT_FOUND; INVALID_ARGUMENT (bad without a reason).
 	MarkVersion(ctx context.Context, in *MarkVersionRequest, opts ...grpc.CallOption) (*MarkVersionResponse, error)
-	// What an alias named at a moment of the past. Errors: NOT_FOUND (it named nothing then); INVALID_ARGUMENT (a time that lies in
-	// the future of the server).
+	// What an alias named at a moment of the past, by the clock of the server. No move is dated before the one it follows, even if
+	// that clock was set back. Errors: NOT_FOUND (it named nothing then); INVALID_ARGUMENT (a time that lies in the future of the server).
 	ResolveAlias(ctx context.Context, in *ResolveAliasRequest, opts ...grpc.CallOption) (*ResolveAliasResponse, error)
 }
 
@@ -207,7 +207,7 @@ type PromotionServiceServer interface {
 	// or is of a wrong type; metadata["line"], ["column"]), NAME_INVALID; ABORTED, reason ETAG_MISMATCH (the rules have
 	// changed since; metadata["etag"]).
 	SetAliasRules(context.Context, *SetAliasRulesRequest) (*SetAliasRulesResponse, error)
-	// Moves an alias to a version if its rules allow it. Moving it to where it is succeeds and changes nothing.
+	// Moves an alias to a version if its rules allow it. Moving it to where it is succeeds, changes nothing and asks no rules.
 	// Errors: NOT_FOUND (version); FAILED_PRECONDITION, reason GATE_REFUSED (metadata["term"] is the part of the gate that was
 	// not true, ["values"] what it saw), APPROVALS_MISSING (metadata["approvals"], ["required"]), VERSION_BAD,
 	// VERSION_ARCHIVED, VERSION_DELETED; ABORTED, reason ETAG_MISMATCH (metadata["version"] is where the alias is now).
@@ -215,7 +215,7 @@ type PromotionServiceServer interface {
 	// Moves an alias back to the version it named before, skipping those that are marked bad, archived or deleted. Rollbacks
 	// walk on: a second one goes one further back, not forth. Gate and approvals are not asked: what was let in once may
 	// come back at once. Errors: NOT_FOUND (alias, version); FAILED_PRECONDITION, reason NO_HISTORY (there is nothing to go back
-	// to), VERSION_BAD, VERSION_ARCHIVED, VERSION_DELETED (of `version`); ABORTED, reason ETAG_MISMATCH.
+	// to, or it never named `version`), VERSION_BAD, VERSION_ARCHIVED, VERSION_DELETED (of `version`); ABORTED, reason ETAG_MISMATCH.
 	Rollback(context.Context, *RollbackRequest) (*RollbackResponse, error)
 	// Says what a gate thinks of a version, without moving anything. Errors: NOT_FOUND; INVALID_ARGUMENT, reason FILTER_INVALID.
 	TestGate(context.Context, *TestGateRequest) (*TestGateResponse, error)
@@ -230,8 +230,8 @@ type PromotionServiceServer interface {
 	// Marks a version as bad, or as good again. No alias is moved to a bad version, and rollbacks skip it. Aliases that name it
 	// stay: roll them back. Errors: NOT_FOUND; INVALID_ARGUMENT (bad without a reason).
 	MarkVersion(context.Context, *MarkVersionRequest) (*MarkVersionResponse, error)
-	// What an alias named at a moment of the past. Errors: NOT_FOUND (it named nothing then); INVALID_ARGUMENT (a time that lies in
-	// the future of the server).
+	// What an alias named at a moment of the past, by the clock of the server. No move is dated before the one it follows, even if
+	// that clock was set back. Errors: NOT_FOUND (it named nothing then); INVALID_ARGUMENT (a time that lies in the future of the server).
 	ResolveAlias(context.Context, *ResolveAliasRequest) (*ResolveAliasResponse, error)
 	mustEmbedUnimplementedPromotionServiceServer()
 }

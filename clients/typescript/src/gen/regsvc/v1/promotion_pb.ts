@@ -30,7 +30,7 @@ export type AliasRules = Message<"regsvc.v1.AliasRules"> & {
   name: string;
 
   /**
-   * Only Promote and Rollback move it.
+   * Only Promote and Rollback move it. The server sets it when there is a gate or an approval is wanted.
    *
    * @generated from field: bool protected = 2;
    */
@@ -39,7 +39,8 @@ export type AliasRules = Message<"regsvc.v1.AliasRules"> & {
   /**
    * A CEL expression of type bool over `version`, the one that is to be promoted, and `current`, the one that the alias names:
    * `version.metrics.f1 > 0.7 && version.metrics.f1 >= current.metrics.f1`. Both have the fields that docs/search.md lists
-   * for versions; `has(current.number)` is false while the alias names nothing. Empty lets all in; a gate protects. At most 4 KiB.
+   * for versions, but no text(); `has(current.number)` is false while the alias names nothing. A division by zero is an error,
+   * of doubles too. Empty lets all in; a gate protects. At most 4 KiB.
    *
    * @generated from field: string gate = 3;
    */
@@ -448,7 +449,7 @@ export type RollbackRequest = Message<"regsvc.v1.RollbackRequest"> & {
   name: string;
 
   /**
-   * Go back to this version, which the alias must have named; not set: to the one before.
+   * Go back to this version, which the alias must have named; not set: to the one before. Where it is already: nothing changes.
    *
    * @generated from field: string version = 2;
    */
@@ -962,7 +963,7 @@ export const PromotionService: GenService<{
     output: typeof SetAliasRulesResponseSchema;
   },
   /**
-   * Moves an alias to a version if its rules allow it. Moving it to where it is succeeds and changes nothing.
+   * Moves an alias to a version if its rules allow it. Moving it to where it is succeeds, changes nothing and asks no rules.
    * Errors: NOT_FOUND (version); FAILED_PRECONDITION, reason GATE_REFUSED (metadata["term"] is the part of the gate that was
    * not true, ["values"] what it saw), APPROVALS_MISSING (metadata["approvals"], ["required"]), VERSION_BAD,
    * VERSION_ARCHIVED, VERSION_DELETED; ABORTED, reason ETAG_MISMATCH (metadata["version"] is where the alias is now).
@@ -978,7 +979,7 @@ export const PromotionService: GenService<{
    * Moves an alias back to the version it named before, skipping those that are marked bad, archived or deleted. Rollbacks
    * walk on: a second one goes one further back, not forth. Gate and approvals are not asked: what was let in once may
    * come back at once. Errors: NOT_FOUND (alias, version); FAILED_PRECONDITION, reason NO_HISTORY (there is nothing to go back
-   * to), VERSION_BAD, VERSION_ARCHIVED, VERSION_DELETED (of `version`); ABORTED, reason ETAG_MISMATCH.
+   * to, or it never named `version`), VERSION_BAD, VERSION_ARCHIVED, VERSION_DELETED (of `version`); ABORTED, reason ETAG_MISMATCH.
    *
    * @generated from rpc regsvc.v1.PromotionService.Rollback
    */
@@ -1041,8 +1042,8 @@ export const PromotionService: GenService<{
     output: typeof MarkVersionResponseSchema;
   },
   /**
-   * What an alias named at a moment of the past. Errors: NOT_FOUND (it named nothing then); INVALID_ARGUMENT (a time that lies in
-   * the future of the server).
+   * What an alias named at a moment of the past, by the clock of the server. No move is dated before the one it follows, even if
+   * that clock was set back. Errors: NOT_FOUND (it named nothing then); INVALID_ARGUMENT (a time that lies in the future of the server).
    *
    * @generated from rpc regsvc.v1.PromotionService.ResolveAlias
    */
