@@ -8,7 +8,7 @@ evaluated apart as well, to tell which of them was not true and what it saw.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -20,6 +20,7 @@ from regsvc.catalog.database import Reader
 from regsvc.catalog.filters import VERSIONS
 from regsvc.catalog.filters.compile import Compiler
 from regsvc.catalog.filters.fields import Fields, fields_of, names_of, no_fields
+from regsvc.catalog.filters.kinds import Type
 from regsvc.content.expression import Call, Const, Ident, Node, Quantified, Select, Unsupported, mapped, walk
 from regsvc.content.rewriting import without_infinities
 from regsvc.service.gate_text import Path, paths_of, shown, term_texts, value_at
@@ -27,6 +28,8 @@ from regsvc.service.limits import Limits
 from regsvc.service.search import checked, invalid, variables
 
 SIDES = ("version", "current")
+# The library takes no times within a map.
+_IN_MAPS = {name for name, column in VERSIONS.columns.items() if column.type is not Type.TIMESTAMP}
 
 
 class Verdict(IntEnum):
@@ -59,17 +62,14 @@ class GateTerm:
 
     def __str__(self) -> str:
         if self.verdict is Verdict.ERROR:
-            return f"{self.expression} cannot be evaluated: {self.error}" + (
-                f" ({self.saw})" if self.saw else ""
-            )
+            there = _saw(each for each in self.values if each.value is not None)
+            return f"{self.expression} cannot be evaluated: {self.error}" + (f" ({there})" if there else "")
         return f"{self.expression} is {self.verdict.name.lower()}" + (f": {self.saw}" if self.saw else "")
 
     @property
     def saw(self) -> str:
         """Its values, for people."""
-        return ", ".join(
-            f"{each.path} is {'missing' if each.value is None else each.value}" for each in self.values
-        )
+        return _saw(self.values)
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,11 @@ class Gate:
             else fields_of(db, VERSIONS, row_id, self.fields.get(side, frozenset()))
             for side, row_id in zip(SIDES, (version_id, current_id), strict=True)
         }
-        parts = {
-            f"{side}.{field}": value
-            for side, fields in known.items()
-            for field, value in fields.items()
-            if field not in VERSIONS.columns
-        }
-        activation = _environment().Activation(data={**known, **parts})
+        data: dict[str, Any] = {}
+        for side, fields in known.items():
+            data[side] = {field: value for field, value in fields.items() if field in _IN_MAPS}
+            data |= {f"{side}.{field}": value for field, value in fields.items() if field not in _IN_MAPS}
+        activation = _environment().Activation(data=data)
         verdict, _ = _evaluated(self.expression, activation)
         return GateResult(
             verdict, [_judged(term, activation, known, current_id is None) for term in self.terms]
@@ -148,16 +146,16 @@ def _read(text: str, limits: Limits) -> Gate:
 
 @functools.cache
 def _environment() -> cel.Env:
-    """Fields with keys or elements are variables of their own, `version.metrics`, so that their types are known.
+    """What is not in the maps are variables of their own, `version.metrics`, of which the types are known.
 
-    The others are not: the checker would take `has(current.number)` for the number.
+    The columns are in the maps, as the checker would take `has(current.number)` of a variable for the number.
     """
     anything = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
     parts = {
         f"{side}.{field}": type
         for side in SIDES
         for field, type in variables(VERSIONS).items()
-        if field not in VERSIONS.columns
+        if field not in _IN_MAPS
     }
     return cel.NewEnv(
         variables={**dict.fromkeys(SIDES, anything), **parts},
@@ -233,6 +231,10 @@ def _evaluated(expression: Any, activation: Any) -> tuple[Verdict, str]:
     if value is False:
         return Verdict.FALSE, ""
     return Verdict.ERROR, str(value)
+
+
+def _saw(values: Iterable[GateValue]) -> str:
+    return ", ".join(f"{each.path} is {'missing' if each.value is None else each.value}" for each in values)
 
 
 def _judged(term: _Term, activation: Any, known: Mapping[str, Fields], nothing: bool) -> GateTerm:
