@@ -158,6 +158,42 @@ class FailedPrecondition(RegsvcError):
     code, reason = Code.FAILED_PRECONDITION, "FAILED_PRECONDITION"
 
 
+class AliasProtected(FailedPrecondition):
+    """Only a promotion or a rollback moves the alias."""
+
+    reason = "ALIAS_PROTECTED"
+
+
+class GateRefused(FailedPrecondition):
+    """The gate of the alias is not true of the version; `metadata["term"]` and `["values"]` tell why."""
+
+    reason = "GATE_REFUSED"
+
+
+class ApprovalsMissing(FailedPrecondition):
+    """Fewer than the alias asks for have approved the version."""
+
+    reason = "APPROVALS_MISSING"
+
+
+class OwnApproval(FailedPrecondition):
+    """Who pushed a version does not approve it."""
+
+    reason = "OWN_APPROVAL"
+
+
+class VersionBad(FailedPrecondition):
+    """The version was marked as bad."""
+
+    reason = "VERSION_BAD"
+
+
+class NoHistory(FailedPrecondition):
+    """The alias has named nothing that it could go back to."""
+
+    reason = "NO_HISTORY"
+
+
 class LeaseLapsed(FailedPrecondition):
     """The upload was not used for longer than its lease; start a new one."""
 

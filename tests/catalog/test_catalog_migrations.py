@@ -11,12 +11,16 @@ from typing import Any
 import sqlite_utils
 from pysqlite3 import dbapi2 as sqlite
 
-from regsvc.catalog import builds, metrics
+from regsvc.catalog import aliases, builds, metrics
+from regsvc.catalog.aliases import Move
 from regsvc.catalog.database import Catalog, Reader, Transaction
 from regsvc.catalog.metrics import MetricPoint, Summary
 from regsvc.catalog.records import Metadata
+from regsvc.catalog.requests import Request
 from regsvc.catalog.schema import MIGRATIONS
-from regsvc.refs import ModelName
+from regsvc.refs import AliasName, ModelName
+from regsvc.service.limits import Limits
+from regsvc.service.promotions import Promotions, Rollback
 
 SERIES = [
     [MetricPoint("loss", value, step, at) for at, (step, value) in enumerate(points)]
@@ -98,3 +102,40 @@ def of_versions(db: Reader) -> Sequence[Summary]:
 
 def ids(db: Reader, table: str) -> Iterable[int]:
     return [row[0] for row in db.rows(f"SELECT id FROM {table} ORDER BY id")]  # noqa: S608
+
+
+def test_moves_of_an_older_catalog_were_set_by_nobody_known(tmp_path: Path) -> None:
+    connection = sqlite.connect(str(tmp_path / "old"), isolation_level=None)
+    MIGRATIONS.apply(sqlite_utils.Database(connection), stop_before="promotion")
+    write_older_alias(connection)
+    connection.close()
+    migrated = Catalog(tmp_path / "old")
+    try:
+        name = AliasName(ModelName("n", "m"), "prod")
+        changes = migrated.read(lambda db: aliases.history(db, aliases.find(db, name), 1 << 60, 10))
+        assert [(each.version.number, each.author, each.reason, each.kind) for each in changes] == [
+            (2, "", "", aliases.Kind.SET),
+            (1, "", "", aliases.Kind.SET),
+        ]
+        back = Promotions(migrated, Limits()).rollback(
+            Rollback(name, None, None, Move()), Request("", "", b"")
+        )
+        assert back.alias.version.number == 1
+    finally:
+        migrated.close()
+
+
+def write_older_alias(connection: Any) -> None:
+    """An alias that named version 1 and names version 2."""
+    connection.execute("INSERT INTO namespaces VALUES (1, 'n', 0)")
+    connection.execute(
+        "INSERT INTO models (id, namespace_id, name, created_at, updated_at) VALUES (1, 1, 'm', 0, 0)"
+    )
+    for number in (1, 2):
+        connection.execute(
+            "INSERT INTO versions (id, model_id, number, digest, file_count, size, stored_size, created_at)"
+            " VALUES (?, 1, ?, x'00', 0, 0, 0, 0)",
+            [number, number],
+        )
+    connection.execute("INSERT INTO aliases VALUES (1, 1, 'prod', 2, 7)")
+    connection.execute("INSERT INTO alias_changes VALUES (1, 1, 1, NULL, 5), (2, 1, 2, 1, 7)")

@@ -55,6 +55,7 @@ def test_every_change_has_its_event_in_order(server: Server) -> None:
         assert seqs == sorted(set(seqs))
         told = [(event.kind, event.resource.removeprefix(model), dict(event.attributes)) for event in found]
         digest = wire.build(build).log_digest
+        moved = {"kind": "set", "author": "", "reason": ""}
         assert told == [
             ("model.created", "", {}),
             ("build.created", "/builds/1", {}),
@@ -62,9 +63,9 @@ def test_every_change_has_its_event_in_order(server: Server) -> None:
             ("step.ended", "/builds/1", {"step": "train", "number": "1", "state": "SUCCEEDED"}),
             ("build.params", "/builds/1", {}),
             ("version.created", "/versions/1", {"digest": first.digest, "size": "1", "files": "1"}),
-            ("alias.set", "/aliases/prod", {"version": first.name, "previous_version": ""}),
+            ("alias.set", "/aliases/prod", {"version": first.name, "previous_version": "", **moved}),
             ("version.created", "/versions/2", {"digest": second.digest, "size": "2", "files": "1"}),
-            ("alias.set", "/aliases/prod", {"version": second.name, "previous_version": first.name}),
+            ("alias.set", "/aliases/prod", {"version": second.name, "previous_version": first.name, **moved}),
             ("step.started", "/builds/1", {"step": "never ended", "number": "2", "state": "RUNNING"}),
             ("build.cancel_requested", "/builds/1", {}),
             ("step.ended", "/builds/1", {"step": "never ended", "number": "2", "state": "CANCELLED"}),

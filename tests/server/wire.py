@@ -19,6 +19,7 @@ from regsvc.v1 import (
     build_pb2_grpc,
     capabilities_pb2_grpc,
     event_pb2_grpc,
+    promotion_pb2_grpc,
     registry_pb2_grpc,
 )
 from regsvc.v1 import build_pb2 as bld
@@ -38,6 +39,7 @@ class Wire:
         self.artifacts = artifact_pb2_grpc.ArtifactServiceStub(self.channel)
         self.builds = build_pb2_grpc.BuildServiceStub(self.channel)
         self.registry = registry_pb2_grpc.RegistryServiceStub(self.channel)
+        self.promotions = promotion_pb2_grpc.PromotionServiceStub(self.channel)
         self.events = event_pb2_grpc.EventServiceStub(self.channel)
         self.capabilities = capabilities_pb2_grpc.CapabilitiesServiceStub(self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)

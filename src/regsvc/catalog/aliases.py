@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 from regsvc.catalog import events, models
 from regsvc.catalog.database import Reader, Row, Transaction
@@ -20,6 +21,13 @@ JOIN namespaces n ON n.id = m.namespace_id
 JOIN versions v ON v.id = a.version_id
 """
 
+_SELECT_CHANGES = """
+SELECT c.id, v.number, p.number, c.at, c.author, c.reason, c.kind
+FROM alias_changes c
+JOIN versions v ON v.id = c.version_id
+LEFT JOIN versions p ON p.id = c.previous_version_id
+"""
+
 
 @dataclass(frozen=True)
 class Alias:
@@ -31,6 +39,24 @@ class Alias:
     updated_at: int
 
 
+class Kind(IntEnum):
+    """How an alias was moved. Numbers as on the wire."""
+
+    SET = 0
+    PROMOTE = 1
+    ROLLBACK = 2
+
+
+@dataclass(frozen=True)
+class Move:
+    """Who moves an alias, why and how."""
+
+    author: str = ""
+    """As the client says."""
+    reason: str = ""
+    kind: Kind = Kind.SET
+
+
 @dataclass(frozen=True)
 class AliasChange:
     """One entry of an alias's history."""
@@ -39,6 +65,9 @@ class AliasChange:
     version: VersionRef
     previous: VersionRef | None
     at: int
+    author: str
+    reason: str
+    kind: Kind
 
 
 def find(db: Reader, name: AliasName) -> Alias:
@@ -57,19 +86,30 @@ def of_model(db: Reader, model_id: int) -> list[Alias]:
     return [_alias(row) for row in db.rows(_SELECT + "WHERE a.model_id = ? ORDER BY a.name", [model_id])]
 
 
-def point(
-    tx: Transaction, name: AliasName, model_id: int, version_id: int, expect: int | None = None
-) -> None:
+def named(db: Reader, name: AliasName) -> int | None:
+    """Id of the version that an alias names; None when it names none."""
+    found: int | None = db.value(
+        "SELECT a.version_id FROM aliases a JOIN models m ON m.id = a.model_id"
+        " JOIN namespaces n ON n.id = m.namespace_id WHERE n.name = ? AND m.name = ? AND a.name = ?",
+        [name.model.namespace, name.model.model, name.alias],
+    )
+    return found
+
+
+def mismatch(db: Reader, name: AliasName, current: int | None) -> EtagMismatch:
+    """That an alias is not where the caller expected it: it names `current`, a version's id."""
+    now = "nothing" if current is None else str(_ref(db, name.model, current))
+    return EtagMismatch(f"alias {name} names {now}", alias=name.wire, version=now)
+
+
+def point(tx: Transaction, name: AliasName, version_id: int, by: Move) -> None:
     """Point an alias at a version, making or moving it; nothing happens when it is there already.
 
-    Raises `EtagMismatch` when `expect` is given and the alias does not name that version id now,
-    `ResourceExhausted` when the model has too many aliases.
+    Asks no rules: see `rules`. Raises `ResourceExhausted` when the model has too many aliases.
     """
+    model_id = models.find_id(tx, name.model)
     row = tx.row("SELECT id, version_id FROM aliases WHERE model_id = ? AND name = ?", [model_id, name.alias])
     current = None if row is None else row[1]
-    if expect is not None and current != expect:
-        now = "nothing" if current is None else str(_ref(tx, name.model, current))
-        raise EtagMismatch(f"alias {name} names {now}", alias=name.wire, version=now)
     if current == version_id:
         return
     if row is None:
@@ -79,40 +119,53 @@ def point(
             "INSERT INTO aliases (model_id, name, version_id, updated_at) VALUES (?, ?, ?, ?) RETURNING id",
             [model_id, name.alias, version_id, tx.now],
         )
+        at = tx.now
     else:
         alias_id = row[0]
-        tx.run(
-            "UPDATE aliases SET version_id = ?, updated_at = ? WHERE id = ?", [version_id, tx.now, alias_id]
-        )
+        # A clock that was set back must not turn the history round: no move is dated before the one it follows.
+        last = tx.value("SELECT max(at) FROM alias_changes WHERE alias_id = ?", [alias_id])
+        at = tx.now if last is None else max(tx.now, last)
+        tx.run("UPDATE aliases SET version_id = ?, updated_at = ? WHERE id = ?", [version_id, at, alias_id])
     tx.run(
-        "INSERT INTO alias_changes (alias_id, version_id, previous_version_id, at) VALUES (?, ?, ?, ?)",
-        [alias_id, version_id, current, tx.now],
+        "INSERT INTO alias_changes (alias_id, version_id, previous_version_id, at, author, reason, kind)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [alias_id, version_id, current, at, by.author, by.reason, int(by.kind)],
     )
     models.touch(tx, model_id)
-    previous = "" if current is None else _ref(tx, name.model, current).wire
     events.record(
-        tx, "alias.set", name.wire, version=_ref(tx, name.model, version_id).wire, previous_version=previous
+        tx,
+        "alias.set",
+        name.wire,
+        version=_ref(tx, name.model, version_id).wire,
+        previous_version="" if current is None else _ref(tx, name.model, current).wire,
+        kind=by.kind.name.lower(),
+        author=by.author,
+        reason=by.reason,
     )
 
 
 def history(db: Reader, alias: Alias, before: int, limit: int) -> list[AliasChange]:
     """What the alias named, newest first, with a change id below `before`."""
     rows = db.rows(
-        "SELECT c.id, v.number, p.number, c.at FROM alias_changes c JOIN versions v ON v.id = c.version_id"
-        " LEFT JOIN versions p ON p.id = c.previous_version_id"
-        " WHERE c.alias_id = ? AND c.id < ? ORDER BY c.id DESC LIMIT ?",
+        _SELECT_CHANGES + "WHERE c.alias_id = ? AND c.id < ? ORDER BY c.id DESC LIMIT ?",
         [alias.id, before, limit],
     )
-    model = alias.name.model
-    return [
-        AliasChange(
-            change_id,
-            VersionRef(model, number=number),
-            None if previous is None else VersionRef(model, number=previous),
-            at,
-        )
-        for change_id, number, previous, at in rows
-    ]
+    return [_change(alias.name.model, row) for row in rows]
+
+
+def change_at(db: Reader, alias: Alias, at: int) -> AliasChange | None:
+    """The last change up to a moment, in microseconds since 1970; None when the alias named nothing then."""
+    row = db.row(
+        _SELECT_CHANGES + "WHERE c.alias_id = ? AND c.at <= ? ORDER BY c.at DESC, c.id DESC LIMIT 1",
+        [alias.id, at],
+    )
+    return None if row is None else _change(alias.name.model, row)
+
+
+def moves(db: Reader, alias: Alias) -> list[tuple[int, Kind]]:
+    """Every move of an alias, oldest first: the id of the version that it named from then on, and how."""
+    rows = db.rows("SELECT version_id, kind FROM alias_changes WHERE alias_id = ? ORDER BY id", [alias.id])
+    return [(version_id, Kind(kind)) for version_id, kind in rows]
 
 
 def _ref(db: Reader, model: ModelName, version_id: int) -> VersionRef:
@@ -123,3 +176,16 @@ def _alias(row: Row) -> Alias:
     alias_id, namespace, model, name, number, updated_at = row
     owner = ModelName(namespace, model)
     return Alias(alias_id, AliasName(owner, name), VersionRef(owner, number=number), updated_at)
+
+
+def _change(model: ModelName, row: Row) -> AliasChange:
+    change_id, number, previous, at, author, reason, kind = row
+    return AliasChange(
+        change_id,
+        VersionRef(model, number=number),
+        None if previous is None else VersionRef(model, number=previous),
+        at,
+        author,
+        reason,
+        Kind(kind),
+    )

@@ -24,7 +24,7 @@ class Event:
     attributes: Mapping[str, str]
 
 
-def record(tx: Transaction, kind: str, resource: str, **attributes: object) -> None:
+def record(tx: Transaction, kind: str, resource: str, /, **attributes: object) -> None:
     """Write an event with the change it tells of."""
     text = json.dumps({key: str(value) for key, value in attributes.items()}, ensure_ascii=False)
     tx.run(

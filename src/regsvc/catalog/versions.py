@@ -13,7 +13,7 @@ from regsvc.refs import BuildName, ModelName, VersionRef
 
 _SELECT = """
 SELECT v.id, n.name, m.name, v.number, v.digest, v.file_count, v.size, v.stored_size, v.description,
-       v.created_at, b.number, f.digest, v.record_digest
+       v.created_at, b.number, f.digest, v.record_digest, v.author, v.bad, v.bad_reason
 FROM versions v
 JOIN models m ON m.id = v.model_id
 JOIN namespaces n ON n.id = m.namespace_id
@@ -51,6 +51,10 @@ class Version:
     """Digest of the build's sealed log."""
     record_digest: bytes | None
     """Digest of the sealed record; None for versions that were made before there were records."""
+    author: str = ""
+    """Who pushed it, as the client said."""
+    bad: bool = False
+    bad_reason: str = ""
 
     @property
     def ref(self) -> VersionRef:
@@ -80,6 +84,7 @@ class NewVersion:
     size: int
     build_id: int | None
     metadata: Metadata
+    author: str = ""
 
 
 def resolve(db: Reader, ref: VersionRef) -> int:
@@ -159,7 +164,7 @@ def insert(tx: Transaction, new: NewVersion) -> int:
     """Write a version; gives its id."""
     version_id = tx.insert(
         "INSERT INTO versions (model_id, number, digest, file_count, size, stored_size, description, build_id,"
-        " created_at) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?) RETURNING id",
+        " created_at, author) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?) RETURNING id",
         [
             new.model_id,
             new.number,
@@ -169,6 +174,7 @@ def insert(tx: Transaction, new: NewVersion) -> int:
             new.metadata.description,
             new.build_id,
             tx.now,
+            new.author,
         ],
     )
     tx.run_many(
@@ -222,7 +228,7 @@ def files_by_path(db: Reader, version_id: int, paths: Sequence[str]) -> dict[str
 
 def _version(db: Reader, row: Row) -> Version:
     (version_id, namespace, model, number, digest, file_count, size, stored_size, description) = row[:9]
-    created_at, build_number, log_digest, record_digest = row[9:]
+    created_at, build_number, log_digest, record_digest, author, bad, bad_reason = row[9:]
     name = ModelName(namespace, model)
     aliases = db.rows("SELECT name FROM aliases WHERE version_id = ? ORDER BY name", [version_id])
     return Version(
@@ -239,4 +245,7 @@ def _version(db: Reader, row: Row) -> Version:
         build=None if build_number is None else BuildName(name, build_number),
         log_digest=log_digest,
         record_digest=record_digest,
+        author=author,
+        bad=bool(bad),
+        bad_reason=bad_reason,
     )

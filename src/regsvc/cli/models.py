@@ -20,7 +20,7 @@ from regsvc.cli.output import (
 )
 from regsvc.cli.output import table as new_table
 from regsvc.cli.records import note_document, print_rows, record_document, record_rows
-from regsvc.client.records import File, Model, Version
+from regsvc.client.records import AliasChange, File, Model, Version
 
 
 @click.command()
@@ -83,11 +83,13 @@ def alias() -> None:
 @alias.command("set")
 @click.argument("ref")
 @click.argument("alias_name", metavar="ALIAS")
+@click.option("--reason", default="", metavar="TEXT", help="Why; kept in the history.")
 @json_option
 @click.pass_context
-def set_(ctx: click.Context, ref: str, alias_name: str, as_json: bool) -> None:
-    """Point ALIAS of REF's model at REF."""
-    moved = connect_from_context(ctx, refs.parse_reference(ref).server).set_alias(ref, alias_name)
+def set_(ctx: click.Context, ref: str, alias_name: str, reason: str, as_json: bool) -> None:
+    """Point ALIAS of REF's model at REF; a protected one is moved by `regsvc promote`."""
+    client = connect_from_context(ctx, refs.parse_reference(ref).server)
+    moved = client.set_alias(ref, alias_name, reason=reason)
     if as_json:
         document = {"alias": moved.alias, "reference": moved.reference, "updated": json_time(moved.updated)}
         emit_json(document)
@@ -103,17 +105,31 @@ def history(ctx: click.Context, name: str, as_json: bool) -> None:
     """Print everything that an alias ever named, newest first."""
     changes = list(connect_from_context(ctx).alias_history(name))
     if as_json:
-        emit_json(
-            [
-                {"reference": each.reference, "previous": each.previous, "time": json_time(each.time)}
-                for each in changes
-            ]
-        )
+        emit_json([change_document(each) for each in changes])
         return
-    table = new_table("TIME", "VERSION", "BEFORE")
+    table = new_table("TIME", "VERSION", "BEFORE", "HOW", "AUTHOR", "REASON")
     for each in changes:
-        table.add_row(human_time(each.time), escape(each.reference), escape(each.previous or "-"))
+        table.add_row(
+            human_time(each.time),
+            escape(each.reference),
+            escape(each.previous or "-"),
+            each.kind,
+            escape(each.author or "-"),
+            escape(each.reason),
+        )
     console().print(table)
+
+
+def change_document(change: AliasChange) -> dict[str, Any]:
+    """The JSON form of an entry of an alias's history."""
+    return {
+        "reference": change.reference,
+        "previous": change.previous,
+        "time": json_time(change.time),
+        "kind": change.kind,
+        "author": change.author,
+        "reason": change.reason,
+    }
 
 
 def version_document(version: Version) -> dict[str, Any]:
@@ -124,6 +140,9 @@ def version_document(version: Version) -> dict[str, Any]:
         "version": version.number,
         "digest": version.digest,
         "created": json_time(version.created),
+        "author": version.author,
+        "bad": version.bad,
+        "bad_reason": version.bad_reason,
         "description": version.description,
         "params": dict(version.params),
         "metrics": dict(version.metrics),
@@ -188,6 +207,8 @@ def _version_rows(version: Version) -> list[tuple[str, str]]:
         ("version", version.reference),
         ("digest", f"b3:{version.digest}"),
         ("created", human_time(version.created)),
+        ("author", version.author),
+        ("bad", version.bad_reason),
         ("size", f"{human_size(version.bytes)} in {version.files} files"),
         ("stored", f"{human_size(version.stored_bytes)}, shared chunks included"),
         ("aliases", " ".join(version.aliases)),

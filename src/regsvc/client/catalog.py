@@ -48,10 +48,14 @@ def list_files(connection: Connection, ref: refs.VersionRef) -> Iterator[records
     return resumed(_FileList(connection, ref), translate=lambda error: translate(error, connection.target))
 
 
-def set_alias(connection: Connection, ref: refs.VersionRef, alias: str) -> records.Alias:
-    """Point an alias at a version of the same model. Raises `NotFound`, `NameInvalid`."""
+def set_alias(
+    connection: Connection, ref: refs.VersionRef, alias: str, author: str, reason: str
+) -> records.Alias:
+    """Point an alias at a version of the same model. Errors as at `Client.set_alias`."""
     name = refs.AliasName(ref.model, refs.check_alias(alias))
-    request = registry_pb2.SetAliasRequest(name=name.wire, version=ref.wire, request_id=uuid.uuid4().hex)
+    request = registry_pb2.SetAliasRequest(
+        name=name.wire, version=ref.wire, author=author, reason=reason, request_id=uuid.uuid4().hex
+    )
     return records.alias_from(connection.call(connection.registry.SetAlias, request).alias)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from regsvc.client.verbs.builds import Builds
 from regsvc.client.verbs.metrics import Metrics
 from regsvc.client.verbs.models import Models
+from regsvc.client.verbs.promotions import Promotions
 from regsvc.client.verbs.records import Records
 from regsvc.refs import DEFAULT_NAMESPACE
 
@@ -29,7 +30,7 @@ def connect(endpoint: str | None = None) -> Client:
     return Client(endpoint or os.environ.get(ENDPOINT_VARIABLE) or DEFAULT_ENDPOINT)
 
 
-class Client(Models, Records, Metrics, Builds):
+class Client(Models, Promotions, Records, Metrics, Builds):
     """A model registry. Any number of threads may use one; close it, or use it as a context manager.
 
     References are `[namespace/]model[:N | @alias | @b3:HEX]`; one that begins with `regsvc://host[:port]/` goes

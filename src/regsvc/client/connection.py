@@ -25,6 +25,7 @@ from regsvc.v1 import (
     event_pb2_grpc,
     lineage_pb2_grpc,
     metric_pb2_grpc,
+    promotion_pb2_grpc,
     record_pb2_grpc,
     registry_pb2_grpc,
     search_pb2_grpc,
@@ -79,6 +80,7 @@ class Connection:
         self.search = search_pb2_grpc.SearchServiceStub(self._channel)
         self.lineage = lineage_pb2_grpc.LineageServiceStub(self._channel)
         self.metrics = metric_pb2_grpc.MetricServiceStub(self._channel)
+        self.promotions = promotion_pb2_grpc.PromotionServiceStub(self._channel)
         self.datasets = dataset_pb2_grpc.DatasetServiceStub(self._channel)
         self.compare = compare_pb2_grpc.CompareServiceStub(self._channel)
         self.records = record_pb2_grpc.RecordServiceStub(self._channel)

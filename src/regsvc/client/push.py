@@ -14,6 +14,7 @@ from blake3 import blake3
 
 from regsvc import errors, refs
 from regsvc.client import records
+from regsvc.client.author import author as who
 from regsvc.client.connection import Connection, translate
 from regsvc.client.external import external_spans
 from regsvc.client.known import FileState, KnownFile, packed
@@ -62,6 +63,7 @@ def push(
     follow_symlinks: bool = False,
     report: Report | None = None,
     request_id: str | None = None,
+    author: str | None = None,
     patience: float = DEFAULT_PATIENCE,
 ) -> records.PushResult:
     """Store a folder, or a file, as a new version of a model. Errors as at `Client.push`."""
@@ -76,7 +78,8 @@ def push(
     known = state.recall(files)
     known |= unchanged(connection, model, (file for file in files if file.path not in known))
     upload = _Upload(connection, model, build, files, known, request_id or uuid.uuid4().hex, patience)
-    commit = _Commit(metadata, wire.record_to(record), attachments or {}, aliases)
+    by = who() if author is None else author
+    commit = _Commit(metadata, wire.record_to(record), attachments or {}, aliases, by)
     with contextlib.closing(upload), Reporter(upload.so_far, report):
         version = _carry_out(upload, state, commit)
     state.remember(files, upload.found)
@@ -97,6 +100,7 @@ class _Commit:
     record: Any
     attachments: Mapping[str, bytes]
     aliases: Sequence[str]
+    author: str
 
 
 def _carry_out(upload: _Upload, state: FileState, commit: _Commit) -> records.Version:
@@ -245,6 +249,7 @@ class _Upload:
             record=commit.record,
             aliases=commit.aliases,
             digest=digest,
+            author=commit.author,
             request_id=self._request_id,
         )
         answer = self._call(self._connection.artifacts.CommitUpload, request, timeout=COMMIT_TIMEOUT)

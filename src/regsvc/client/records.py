@@ -14,6 +14,11 @@ from regsvc.v1 import registry_pb2
 
 Param: TypeAlias = str | int | float | bool
 
+_CHANGE_KINDS = {
+    registry_pb2.ALIAS_CHANGE_KIND_PROMOTE: "promote",
+    registry_pb2.ALIAS_CHANGE_KIND_ROLLBACK: "rollback",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
@@ -45,6 +50,11 @@ class Version:
     """Bytes that its chunks take in the store, those shared with other versions included."""
     record_digest: str | None = None
     """64 hex digits: BLAKE3 of the sealed record."""
+    author: str = ""
+    """Who pushed it, as the client said."""
+    bad: bool = False
+    """Somebody marked it as bad, for `bad_reason`."""
+    bad_reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +125,11 @@ class AliasChange:
     previous: str | None
     """The version it named before; None for the first."""
     time: datetime
+    author: str = ""
+    """Who moved it, as the client said."""
+    reason: str = ""
+    kind: str = "set"
+    """How: `set`, `promote` or `rollback`."""
 
 
 @dataclass(frozen=True)
@@ -213,6 +228,9 @@ def version_from(message: Any) -> Version:
         log_digest=message.log_digest or None,
         stored_bytes=message.stored_size,
         record_digest=message.record_digest or None,
+        author=message.author,
+        bad=message.bad,
+        bad_reason=message.bad_reason,
     )
 
 
@@ -255,6 +273,9 @@ def alias_changes_from(messages: Iterable[Any]) -> list[AliasChange]:
             str(refs.version_from_wire(message.version)),
             str(refs.version_from_wire(message.previous_version)) if message.previous_version else None,
             time_from(message.time),
+            message.author,
+            message.reason,
+            _CHANGE_KINDS.get(message.kind, "set"),
         )
         for message in messages
     ]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
@@ -132,6 +132,26 @@ def read_checked(serialized: bytes) -> Node:
 def size_of(node: Node) -> int:
     """How many nodes a tree has."""
     return 1 + sum(size_of(child) for child in children(node))
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """The node and all below."""
+    yield node
+    for child in children(node):
+        yield from walk(child)
+
+
+def mapped(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The tree with every node changed, those below first."""
+    if isinstance(node, Select):
+        node = replace(node, operand=mapped(node.operand, change))
+    elif isinstance(node, Call):
+        node = replace(node, args=tuple(mapped(each, change) for each in node.args))
+    elif isinstance(node, ListOf):
+        node = replace(node, elements=tuple(mapped(each, change) for each in node.elements))
+    elif isinstance(node, Quantified):
+        node = replace(node, range=mapped(node.range, change), predicate=mapped(node.predicate, change))
+    return change(node)
 
 
 def children(node: Node) -> Iterator[Node]:

@@ -155,6 +155,7 @@ class ArtifactServicer(artifact_pb2_grpc.ArtifactServiceServicer):
             tuple(request.aliases),
             convert.digest_from_hex(request.digest),
             wire.record_from(request.record),
+            request.author,
         )
         call = convert.request_of(request, "CommitUpload")
         with self._activity.upload():

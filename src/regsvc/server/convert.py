@@ -138,6 +138,9 @@ def version_to(version: Version) -> registry_pb2.Version:
         log_digest="" if version.log_digest is None else version.log_digest.hex(),
         stored_size=version.stored_size,
         record_digest="" if version.record_digest is None else version.record_digest.hex(),
+        author=version.author,
+        bad=version.bad,
+        bad_reason=version.bad_reason,
     )
 
 
@@ -167,6 +170,9 @@ def alias_change_to(change: AliasChange) -> registry_pb2.AliasChange:
         version=change.version.wire,
         previous_version="" if change.previous is None else change.previous.wire,
         time=timestamp(change.at),
+        author=change.author,
+        reason=change.reason,
+        kind=_number(change.kind),
     )
 
 

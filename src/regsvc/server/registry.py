@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from regsvc import refs
+from regsvc.catalog.aliases import Move
 from regsvc.server import convert
 from regsvc.server.context import Context
 from regsvc.server.workers import Workers
@@ -54,7 +55,8 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         to = refs.version_from_wire(request.version)
         expect = refs.version_from_wire(request.expect_version) if request.expect_version else None
         call = convert.request_of(request, "SetAlias")
-        alias = await self._run(self._registry.set_alias, name, to, expect, call)
+        by = Move(request.author, request.reason)
+        alias = await self._run(self._registry.set_alias, name, to, expect, by, call)
         return pb.SetAliasResponse(alias=convert.alias_to(alias))
 
     async def GetAlias(self, request: pb.GetAliasRequest, context: Context) -> pb.GetAliasResponse:

@@ -26,6 +26,7 @@ from regsvc.server.hub import Hub
 from regsvc.server.interceptors import ErrorInterceptor
 from regsvc.server.lineage import LineageServicer
 from regsvc.server.metrics import MetricServicer
+from regsvc.server.promotions import PromotionServicer
 from regsvc.server.records import RecordServicer
 from regsvc.server.registry import RegistryServicer
 from regsvc.server.search import SearchServicer
@@ -49,6 +50,8 @@ from regsvc.v1 import (
     lineage_pb2_grpc,
     metric_pb2,
     metric_pb2_grpc,
+    promotion_pb2,
+    promotion_pb2_grpc,
     record_pb2,
     record_pb2_grpc,
     registry_pb2,
@@ -70,6 +73,7 @@ SERVICES = tuple(
         (event_pb2, "EventService"),
         (lineage_pb2, "LineageService"),
         (metric_pb2, "MetricService"),
+        (promotion_pb2, "PromotionService"),
         (record_pb2, "RecordService"),
         (registry_pb2, "RegistryService"),
         (search_pb2, "SearchService"),
@@ -132,6 +136,7 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     search_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(app, control), server)
     lineage_pb2_grpc.add_LineageServiceServicer_to_server(LineageServicer(app, control), server)
     metric_pb2_grpc.add_MetricServiceServicer_to_server(MetricServicer(app, control, bulk), server)
+    promotion_pb2_grpc.add_PromotionServiceServicer_to_server(PromotionServicer(app, control), server)
     dataset_pb2_grpc.add_DatasetServiceServicer_to_server(DatasetServicer(app, control), server)
     compare_pb2_grpc.add_CompareServiceServicer_to_server(CompareServicer(app, bulk), server)
     record_pb2_grpc.add_RecordServiceServicer_to_server(RecordServicer(app, bulk, control, uploads), server)

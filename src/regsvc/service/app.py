@@ -15,6 +15,7 @@ from regsvc.service.limits import Limits
 from regsvc.service.lineage import Lineage
 from regsvc.service.logs import Logs
 from regsvc.service.paging import Pager
+from regsvc.service.promotions import Promotions
 from regsvc.service.reading import ChunkReader, VersionReader
 from regsvc.service.recording import Records
 from regsvc.service.recovery import recover
@@ -59,6 +60,7 @@ class RegistryApp:
         self.builds = Builds(self.catalog, pager, self.limits)
         self.logs = Logs(self.catalog, self.store, self.files, self.limits)
         self.records = Records(self.catalog, self.store, self.files, pager, self.limits)
+        self.promotions = Promotions(self.catalog, self.limits)
         self.searcher = Searcher(self.catalog, pager, self.limits)
         self.lineage = Lineage(self.catalog)
         self.series = Series(self.catalog, self.limits)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from regsvc.catalog import aliases, models, requests, versions
-from regsvc.catalog.aliases import Alias, AliasChange
+from regsvc.catalog import aliases, models, requests, rules, versions
+from regsvc.catalog.aliases import Alias, AliasChange, Move
 from regsvc.catalog.database import Catalog, Reader, Transaction
 from regsvc.catalog.models import Model
 from regsvc.catalog.requests import Request
 from regsvc.catalog.versions import Version
 from regsvc.errors import InvalidArgument
 from regsvc.refs import AliasName, ModelName, VersionRef
+from regsvc.service.authors import checked_move
 from regsvc.service.checks import check_text, record_size
 from regsvc.service.limits import Limits
 from regsvc.service.paging import Page, Pager, PageRequest
@@ -91,18 +92,19 @@ class Registry:
         )
 
     def set_alias(
-        self, name: AliasName, to: VersionRef, expect: VersionRef | None, request: Request
+        self, name: AliasName, to: VersionRef, expect: VersionRef | None, by: Move, request: Request
     ) -> Alias:
         """Point an alias at a version of the same model. Errors as SetAlias documents."""
         for ref in (to, expect):
             if ref is not None and ref.model != name.model:
                 raise InvalidArgument(f"{ref} is not a version of {name.model}", version=ref.wire)
+        by = checked_move(by)
 
         def point(tx: Transaction) -> Alias:
             if requests.replay(tx, request) is None:
-                version_id = versions.resolve(tx, to)
+                version = versions.find(tx, to)
                 expected = None if expect is None else versions.resolve(tx, expect)
-                aliases.point(tx, name, models.find_id(tx, name.model), version_id, expected)
+                rules.move(tx, name, version, by, expected)
                 requests.remember(tx, request, name.wire)
             return aliases.find(tx, name)
 
@@ -120,7 +122,12 @@ class Registry:
             return self._catalog.read(lambda db: aliases.history(db, alias, before, limit))
 
         return self._pager.page(
-            request, f"alias:{name}", sys.maxsize, fetch, lambda change: change.id, lambda _: _ALIAS_BYTES
+            request,
+            f"alias:{name}",
+            sys.maxsize,
+            fetch,
+            lambda change: change.id,
+            lambda change: _ALIAS_BYTES + len(change.reason),
         )
 
 

@@ -102,7 +102,7 @@ class Searcher:
         try:
             query = Query(kind, node, search.scope, order, self._pager.size(search.page))
         except Unsupported as error:
-            raise _invalid(search.filter, str(error), error.position) from None
+            raise invalid(search.filter, str(error), error.position) from None
         asked = [kind.name, search.filter, search.order_by, search.scope.namespace, search.scope.name]
 
         def read(db: Reader) -> Page[tuple[Found, T]]:
@@ -127,31 +127,36 @@ class Searcher:
 
 def compiled(kind: Kind, text: str, limits: Limits) -> Node:
     """The checked tree of an expression of type bool. Raises `FilterInvalid`, `ResourceExhausted`."""
+    return checked(_environment(kind.name), text, limits)
+
+
+def checked(environment: cel.Env, text: str, limits: Limits) -> Node:
+    """The checked tree of an expression of type bool. Raises `FilterInvalid`, `ResourceExhausted`."""
     if len(text.encode("utf-8", "replace")) > limits.max_filter_bytes:
         raise ResourceExhausted(
             f"a filter of more than {limits.max_filter_bytes} bytes", limit=limits.max_filter_bytes
         )
     if max(_depths(text)) > _MAX_DEPTH:
-        raise _invalid(text, f"more than {_MAX_DEPTH} parentheses within each other", 0)
+        raise invalid(text, f"more than {_MAX_DEPTH} parentheses within each other", 0)
     try:
-        expression = _environment(kind.name).compile(text)
+        expression = environment.compile(text)
     except RuntimeError as error:
         found = _ERROR.search(str(error))
         if found is None and "recursion" in str(error):
-            raise _invalid(text, "more than 32 operators or parentheses within each other", 0) from None
+            raise invalid(text, "more than 32 operators or parentheses within each other", 0) from None
         if found is None:
             raise FilterInvalid("the filter cannot be read", line=1, column=1) from None
         line, column, message = found.groups()
         message = message[:_MAX_MESSAGE]
         raise FilterInvalid(f"line {line}, column {column}: {message}", line=line, column=column) from None
     if expression.return_type().name() not in ("bool", "BOOL", "dyn", "DYN"):
-        raise _invalid(text, "a filter is a condition", 0)
+        raise invalid(text, "a filter is a condition", 0)
     try:
         node = read_checked(expression.serialize())
     except Unsupported as error:
-        raise _invalid(text, str(error), error.position) from None
+        raise invalid(text, str(error), error.position) from None
     if size_of(node) > limits.max_filter_nodes:
-        raise _invalid(text, f"more than {limits.max_filter_nodes} operators, names and literals", 0)
+        raise invalid(text, f"more than {limits.max_filter_nodes} operators, names and literals", 0)
     return node
 
 
@@ -164,16 +169,15 @@ def _depths(text: str) -> list[int]:
     return depths
 
 
-def _invalid(text: str, message: str, position: int) -> FilterInvalid:
+def invalid(text: str, message: str, position: int) -> FilterInvalid:
+    """That an expression is refused, and where: `position` characters come before it."""
     before = text[:position]
     line, column = before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1
     return FilterInvalid(f"line {line}, column {column}: {message}", line=line, column=column)
 
 
-@functools.cache
-def _environment(name: str) -> cel.Env:
-    """What the checker knows of a kind."""
-    kind = KINDS[name]
+def variables(kind: Kind) -> dict[str, cel.Type]:
+    """The types of a kind's fields."""
     types = {
         Type.BOOL: cel.Type.BOOL,
         Type.INT: cel.Type.DYN,  # so that an int literal compares with a double
@@ -183,15 +187,21 @@ def _environment(name: str) -> cel.Env:
     }
     anything = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
     strings = cel.Type.Map(cel.Type.STRING, cel.Type.STRING)
-    variables = {field: types[column.type] for field, column in kind.columns.items()}
+    found = {field: types[column.type] for field, column in kind.columns.items()}
     for field, table in kind.maps.items():
-        variables[field] = strings if table.fields["value"].type is Type.STRING else anything
+        found[field] = strings if table.fields["value"].type is Type.STRING else anything
     for field, table in kind.lists.items():
-        variables[field] = cel.Type.List(cel.Type.STRING if "" in table.fields else anything)
-    variables |= dict.fromkeys(kind.records, strings)
+        found[field] = cel.Type.List(cel.Type.STRING if "" in table.fields else anything)
+    return found | dict.fromkeys(kind.records, strings)
+
+
+@functools.cache
+def _environment(name: str) -> cel.Env:
+    """What the checker knows of a kind."""
+    kind = KINDS[name]
     functions = []
     if kind.text:
         overload = cel.Overload("text_string", cel.Type.BOOL, [cel.Type.STRING])
         functions.append(cel.FunctionDecl("text", [overload]))
     # Of the functions of strings, lowerAscii and upperAscii are SQL's too; the others are refused when compiled.
-    return cel.NewEnv(variables=variables, functions=functions, extensions=[ext_strings.ExtStrings()])
+    return cel.NewEnv(variables=variables(kind), functions=functions, extensions=[ext_strings.ExtStrings()])

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from regsvc.catalog import aliases, builds, chunks, events, models, requests, uploads, versions
+from regsvc.catalog import builds, chunks, events, models, requests, rules, uploads, versions
+from regsvc.catalog.aliases import Move
 from regsvc.catalog.chunks import Chunk, NewFile, PackFacts
 from regsvc.catalog.database import Catalog, Reader, Transaction, now_us
 from regsvc.catalog.records import Metadata
@@ -33,6 +34,7 @@ from regsvc.errors import (
     UploadCommitted,
 )
 from regsvc.refs import AliasName, BuildName, ModelName, VersionRef, check_alias
+from regsvc.service.authors import author_of
 from regsvc.service.checks import check_metadata
 from regsvc.service.drafts import Draft
 from regsvc.service.incoming import FileProgress, IncomingFrame, RecipePart, WritingStream
@@ -57,6 +59,8 @@ class Commit:
     digest: bytes | None = None
     """Version digest that the client computed."""
     record: Record = EMPTY
+    author: str = ""
+    """Who pushes it."""
 
 
 class Uploads:
@@ -208,6 +212,7 @@ class Uploads:
             pass
         check_metadata(commit.metadata, self._limits)
         check_record(commit.record, self._limits)
+        commit = replace(commit, author=author_of(commit.author))
         if len(commit.aliases) > self._limits.max_aliases_per_commit:
             raise ResourceExhausted(
                 f"more than {self._limits.max_aliases_per_commit} aliases",
@@ -314,13 +319,14 @@ class Uploads:
         files = [(entry.path, file_ids[entry.path]) for entry in entries]
         size = sum(entry.size for entry in entries)
         version_id = versions.insert(
-            tx, NewVersion(model_id, number, digest, files, size, upload.build_id, metadata)
+            tx, NewVersion(model_id, number, digest, files, size, upload.build_id, metadata, commit.author)
         )
         seal(tx, upload, version_id, digest, metadata, commit.record, self._limits)
         name = VersionRef(upload.model, number=number).wire
         events.record(tx, "version.created", name, digest=digest.hex(), size=size, files=len(files))
+        by = Move(commit.author)
         for alias in dict.fromkeys(commit.aliases):
-            aliases.point(tx, AliasName(upload.model, alias), model_id, version_id)
+            rules.move(tx, AliasName(upload.model, alias), versions.get(tx, version_id), by)
         uploads.close(tx, upload.id, UploadState.COMMITTED, version_id)
         requests.remember(tx, request, str(version_id))
         return version_id

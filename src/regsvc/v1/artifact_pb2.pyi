@@ -203,20 +203,22 @@ class WriteFileResponse(_message.Message):
     def __init__(self, file: _Optional[_Union[UploadFile, _Mapping]] = ...) -> None: ...
 
 class CommitUploadRequest(_message.Message):
-    __slots__ = ("upload", "metadata", "aliases", "digest", "request_id", "record")
+    __slots__ = ("upload", "metadata", "aliases", "digest", "request_id", "record", "author")
     UPLOAD_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     ALIASES_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     RECORD_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
     upload: str
     metadata: _registry_pb2.VersionMetadata
     aliases: _containers.RepeatedScalarFieldContainer[str]
     digest: str
     request_id: str
     record: _record_pb2.Record
-    def __init__(self, upload: _Optional[str] = ..., metadata: _Optional[_Union[_registry_pb2.VersionMetadata, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., digest: _Optional[str] = ..., request_id: _Optional[str] = ..., record: _Optional[_Union[_record_pb2.Record, _Mapping]] = ...) -> None: ...
+    author: str
+    def __init__(self, upload: _Optional[str] = ..., metadata: _Optional[_Union[_registry_pb2.VersionMetadata, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., digest: _Optional[str] = ..., request_id: _Optional[str] = ..., record: _Optional[_Union[_record_pb2.Record, _Mapping]] = ..., author: _Optional[str] = ...) -> None: ...
 
 class CommitUploadResponse(_message.Message):
     __slots__ = ("version",)

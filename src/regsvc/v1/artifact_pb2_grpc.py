@@ -231,7 +231,7 @@ class ArtifactServiceServicer:
         moved, all in one transaction; then answers. Errors: NOT_FOUND; INVALID_ARGUMENT (a path is another's
         directory, no files, digest differs: reason DIGEST_MISMATCH, bad metadata or record: METRIC_NOT_FINITE ...);
         FAILED_PRECONDITION, reason FILES_INCOMPLETE (metadata["path"] names one), CHUNKS_MISSING, LEASE_LAPSED,
-        UPLOAD_CLOSED, BUILD_ENDED. A committed upload answers with its version again.
+        UPLOAD_CLOSED, BUILD_ENDED, ALIAS_PROTECTED (of `aliases`; commit again without it). A committed upload answers with its version again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

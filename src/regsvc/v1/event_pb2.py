@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15regsvc/v1/event.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc7\x01\n\x05\x45vent\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\t\x12\x34\n\nattributes\x18\x05 \x03(\x0b\x32 .regsvc.v1.Event.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\":\n\x12WatchEventsRequest\x12\x16\n\tafter_seq\x18\x01 \x01(\x04H\x00\x88\x01\x01\x42\x0c\n\n_after_seq\"U\n\x13WatchEventsResponse\x12\x0f\n\x07\x63reated\x18\x01 \x01(\x08\x12 \n\x06\x65vents\x18\x02 \x03(\x0b\x32\x10.regsvc.v1.Event\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x32\x63\n\x0c\x45ventService\x12S\n\x0bWatchEvents\x12\x1d.regsvc.v1.WatchEventsRequest\x1a\x1e.regsvc.v1.WatchEventsResponse\"\x03\x90\x02\x01\x30\x01\x42\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15regsvc/v1/event.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc7\x01\n\x05\x45vent\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\t\x12\x34\n\nattributes\x18\x05 \x03(\x0b\x32 .regsvc.v1.Event.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"J\n\x12WatchEventsRequest\x12\x16\n\tafter_seq\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\tB\x0c\n\n_after_seq\"U\n\x13WatchEventsResponse\x12\x0f\n\x07\x63reated\x18\x01 \x01(\x08\x12 \n\x06\x65vents\x18\x02 \x03(\x0b\x32\x10.regsvc.v1.Event\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x32\x63\n\x0c\x45ventService\x12S\n\x0bWatchEvents\x12\x1d.regsvc.v1.WatchEventsRequest\x1a\x1e.regsvc.v1.WatchEventsResponse\"\x03\x90\x02\x01\x30\x01\x42\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,9 +42,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENT_ATTRIBUTESENTRY']._serialized_start=220
   _globals['_EVENT_ATTRIBUTESENTRY']._serialized_end=269
   _globals['_WATCHEVENTSREQUEST']._serialized_start=271
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=329
-  _globals['_WATCHEVENTSRESPONSE']._serialized_start=331
-  _globals['_WATCHEVENTSRESPONSE']._serialized_end=416
-  _globals['_EVENTSERVICE']._serialized_start=418
-  _globals['_EVENTSERVICE']._serialized_end=517
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=345
+  _globals['_WATCHEVENTSRESPONSE']._serialized_start=347
+  _globals['_WATCHEVENTSRESPONSE']._serialized_end=432
+  _globals['_EVENTSERVICE']._serialized_start=434
+  _globals['_EVENTSERVICE']._serialized_end=533
 # @@protoc_insertion_point(module_scope)

@@ -54,7 +54,8 @@ class EventServiceServicer:
         """Streams events after a sequence number, then new ones as they happen. The first message has
         `created` set and no events. Errors: OUT_OF_RANGE, reason EVENTS_GONE (the history after that number
         has been removed; metadata["first_seq"] is the oldest kept) or SEQ_AHEAD (the number is past the
-        present: another registry, or one restored from a backup; metadata["last_seq"]).
+        present: another registry, or one restored from a backup; metadata["last_seq"]); INVALID_ARGUMENT, reason
+        FILTER_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

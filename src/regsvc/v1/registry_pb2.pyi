@@ -2,12 +2,22 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class AliasChangeKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ALIAS_CHANGE_KIND_UNSPECIFIED: _ClassVar[AliasChangeKind]
+    ALIAS_CHANGE_KIND_PROMOTE: _ClassVar[AliasChangeKind]
+    ALIAS_CHANGE_KIND_ROLLBACK: _ClassVar[AliasChangeKind]
+ALIAS_CHANGE_KIND_UNSPECIFIED: AliasChangeKind
+ALIAS_CHANGE_KIND_PROMOTE: AliasChangeKind
+ALIAS_CHANGE_KIND_ROLLBACK: AliasChangeKind
 
 class Model(_message.Message):
     __slots__ = ("name", "description", "create_time", "update_time", "version_count", "latest_version", "aliases")
@@ -28,7 +38,7 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version_count: _Optional[int] = ..., latest_version: _Optional[int] = ..., aliases: _Optional[_Iterable[_Union[Alias, _Mapping]]] = ...) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("name", "number", "digest", "file_count", "size", "create_time", "metadata", "aliases", "build", "log_digest", "stored_size", "record_digest")
+    __slots__ = ("name", "number", "digest", "file_count", "size", "create_time", "metadata", "aliases", "build", "log_digest", "stored_size", "record_digest", "author", "bad", "bad_reason", "archive_time", "delete_time", "purge_time")
     NAME_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +51,12 @@ class Version(_message.Message):
     LOG_DIGEST_FIELD_NUMBER: _ClassVar[int]
     STORED_SIZE_FIELD_NUMBER: _ClassVar[int]
     RECORD_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    BAD_FIELD_NUMBER: _ClassVar[int]
+    BAD_REASON_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    DELETE_TIME_FIELD_NUMBER: _ClassVar[int]
+    PURGE_TIME_FIELD_NUMBER: _ClassVar[int]
     name: str
     number: int
     digest: str
@@ -53,7 +69,13 @@ class Version(_message.Message):
     log_digest: str
     stored_size: int
     record_digest: str
-    def __init__(self, name: _Optional[str] = ..., number: _Optional[int] = ..., digest: _Optional[str] = ..., file_count: _Optional[int] = ..., size: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[VersionMetadata, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., build: _Optional[str] = ..., log_digest: _Optional[str] = ..., stored_size: _Optional[int] = ..., record_digest: _Optional[str] = ...) -> None: ...
+    author: str
+    bad: bool
+    bad_reason: str
+    archive_time: _timestamp_pb2.Timestamp
+    delete_time: _timestamp_pb2.Timestamp
+    purge_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., number: _Optional[int] = ..., digest: _Optional[str] = ..., file_count: _Optional[int] = ..., size: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[VersionMetadata, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., build: _Optional[str] = ..., log_digest: _Optional[str] = ..., stored_size: _Optional[int] = ..., record_digest: _Optional[str] = ..., author: _Optional[str] = ..., bad: _Optional[bool] = ..., bad_reason: _Optional[str] = ..., archive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., purge_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class VersionMetadata(_message.Message):
     __slots__ = ("description", "params", "metrics", "tags")
@@ -111,14 +133,20 @@ class Alias(_message.Message):
     def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class AliasChange(_message.Message):
-    __slots__ = ("version", "previous_version", "time")
+    __slots__ = ("version", "previous_version", "time", "author", "reason", "kind")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_VERSION_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
     version: str
     previous_version: str
     time: _timestamp_pb2.Timestamp
-    def __init__(self, version: _Optional[str] = ..., previous_version: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    author: str
+    reason: str
+    kind: AliasChangeKind
+    def __init__(self, version: _Optional[str] = ..., previous_version: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., kind: _Optional[_Union[AliasChangeKind, str]] = ...) -> None: ...
 
 class CreateModelRequest(_message.Message):
     __slots__ = ("name", "description", "request_id")
@@ -179,14 +207,16 @@ class GetVersionResponse(_message.Message):
     def __init__(self, version: _Optional[_Union[Version, _Mapping]] = ...) -> None: ...
 
 class ListVersionsRequest(_message.Message):
-    __slots__ = ("parent", "page_size", "page_token")
+    __slots__ = ("parent", "page_size", "page_token", "include_deleted")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_DELETED_FIELD_NUMBER: _ClassVar[int]
     parent: str
     page_size: int
     page_token: str
-    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    include_deleted: bool
+    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., include_deleted: _Optional[bool] = ...) -> None: ...
 
 class ListVersionsResponse(_message.Message):
     __slots__ = ("versions", "next_page_token")
@@ -197,16 +227,20 @@ class ListVersionsResponse(_message.Message):
     def __init__(self, versions: _Optional[_Iterable[_Union[Version, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class SetAliasRequest(_message.Message):
-    __slots__ = ("name", "version", "expect_version", "request_id")
+    __slots__ = ("name", "version", "expect_version", "request_id", "author", "reason")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     EXPECT_VERSION_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     expect_version: str
     request_id: str
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., expect_version: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    author: str
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., expect_version: _Optional[str] = ..., request_id: _Optional[str] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class SetAliasResponse(_message.Message):
     __slots__ = ("alias",)

@@ -131,7 +131,8 @@ class RegistryServiceServicer:
         """Points an alias at a version, making or moving it. Setting it to what it is succeeds and adds no
         history. Errors: NOT_FOUND (version); INVALID_ARGUMENT (bad alias, `latest`); ABORTED, reason
         ETAG_MISMATCH (the alias is not at `expect_version`; metadata["version"] tells where it is);
-        RESOURCE_EXHAUSTED (more than 1,000 aliases in the model).
+        RESOURCE_EXHAUSTED (more than 1,000 aliases in the model); FAILED_PRECONDITION, reason ALIAS_PROTECTED (only
+        PromotionService moves it), VERSION_BAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

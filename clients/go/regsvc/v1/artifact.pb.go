@@ -1209,7 +1209,9 @@ type CommitUploadRequest struct {
 	// Optional; see CapabilitiesService.
 	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// How the version was made; optional. With a build, over what the build's record says.
-	Record        *Record `protobuf:"bytes,6,opt,name=record,proto3" json:"record,omitempty"`
+	Record *Record `protobuf:"bytes,6,opt,name=record,proto3" json:"record,omitempty"`
+	// Who pushes it; at most 200 bytes. Approvals are those of others.
+	Author        string `protobuf:"bytes,7,opt,name=author,proto3" json:"author,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1284,6 +1286,13 @@ func (x *CommitUploadRequest) GetRecord() *Record {
 		return x.Record
 	}
 	return nil
+}
+
+func (x *CommitUploadRequest) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
 }
 
 // Response of ArtifactService.CommitUpload.
@@ -1939,7 +1948,7 @@ const file_regsvc_v1_artifact_proto_rawDesc = "" +
 	"\x04data\x18\x0f \x01(\fR\x04dataB\a\n" +
 	"\x05_size\">\n" +
 	"\x11WriteFileResponse\x12)\n" +
-	"\x04file\x18\x01 \x01(\v2\x15.regsvc.v1.UploadFileR\x04file\"\xe1\x01\n" +
+	"\x04file\x18\x01 \x01(\v2\x15.regsvc.v1.UploadFileR\x04file\"\xf9\x01\n" +
 	"\x13CommitUploadRequest\x12\x16\n" +
 	"\x06upload\x18\x01 \x01(\tR\x06upload\x126\n" +
 	"\bmetadata\x18\x02 \x01(\v2\x1a.regsvc.v1.VersionMetadataR\bmetadata\x12\x18\n" +
@@ -1947,7 +1956,8 @@ const file_regsvc_v1_artifact_proto_rawDesc = "" +
 	"\x06digest\x18\x04 \x01(\tR\x06digest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x05 \x01(\tR\trequestId\x12)\n" +
-	"\x06record\x18\x06 \x01(\v2\x11.regsvc.v1.RecordR\x06record\"D\n" +
+	"\x06record\x18\x06 \x01(\v2\x11.regsvc.v1.RecordR\x06record\x12\x16\n" +
+	"\x06author\x18\a \x01(\tR\x06author\"D\n" +
 	"\x14CommitUploadResponse\x12,\n" +
 	"\aversion\x18\x01 \x01(\v2\x12.regsvc.v1.VersionR\aversion\"l\n" +
 	"\x13ReadManifestRequest\x12\x18\n" +

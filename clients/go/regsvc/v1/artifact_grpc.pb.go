@@ -108,7 +108,7 @@ type ArtifactServiceClient interface {
 	// moved, all in one transaction; then answers. Errors: NOT_FOUND; INVALID_ARGUMENT (a path is another's
 	// directory, no files, digest differs: reason DIGEST_MISMATCH, bad metadata or record: METRIC_NOT_FINITE ...);
 	// FAILED_PRECONDITION, reason FILES_INCOMPLETE (metadata["path"] names one), CHUNKS_MISSING, LEASE_LAPSED,
-	// UPLOAD_CLOSED, BUILD_ENDED. A committed upload answers with its version again.
+	// UPLOAD_CLOSED, BUILD_ENDED, ALIAS_PROTECTED (of `aliases`; commit again without it). A committed upload answers with its version again.
 	CommitUpload(ctx context.Context, in *CommitUploadRequest, opts ...grpc.CallOption) (*CommitUploadResponse, error)
 	// Streams the files of a version in manifest order (bytewise by path).
 	// Errors: NOT_FOUND, INVALID_ARGUMENT.
@@ -341,7 +341,7 @@ type ArtifactServiceServer interface {
 	// moved, all in one transaction; then answers. Errors: NOT_FOUND; INVALID_ARGUMENT (a path is another's
 	// directory, no files, digest differs: reason DIGEST_MISMATCH, bad metadata or record: METRIC_NOT_FINITE ...);
 	// FAILED_PRECONDITION, reason FILES_INCOMPLETE (metadata["path"] names one), CHUNKS_MISSING, LEASE_LAPSED,
-	// UPLOAD_CLOSED, BUILD_ENDED. A committed upload answers with its version again.
+	// UPLOAD_CLOSED, BUILD_ENDED, ALIAS_PROTECTED (of `aliases`; commit again without it). A committed upload answers with its version again.
 	CommitUpload(context.Context, *CommitUploadRequest) (*CommitUploadResponse, error)
 	// Streams the files of a version in manifest order (bytewise by path).
 	// Errors: NOT_FOUND, INVALID_ARGUMENT.

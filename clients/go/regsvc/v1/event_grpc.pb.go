@@ -33,7 +33,8 @@ type EventServiceClient interface {
 	// Streams events after a sequence number, then new ones as they happen. The first message has
 	// `created` set and no events. Errors: OUT_OF_RANGE, reason EVENTS_GONE (the history after that number
 	// has been removed; metadata["first_seq"] is the oldest kept) or SEQ_AHEAD (the number is past the
-	// present: another registry, or one restored from a backup; metadata["last_seq"]).
+	// present: another registry, or one restored from a backup; metadata["last_seq"]); INVALID_ARGUMENT, reason
+	// FILTER_INVALID.
 	WatchEvents(ctx context.Context, in *WatchEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEventsResponse], error)
 }
 
@@ -75,7 +76,8 @@ type EventServiceServer interface {
 	// Streams events after a sequence number, then new ones as they happen. The first message has
 	// `created` set and no events. Errors: OUT_OF_RANGE, reason EVENTS_GONE (the history after that number
 	// has been removed; metadata["first_seq"] is the oldest kept) or SEQ_AHEAD (the number is past the
-	// present: another registry, or one restored from a backup; metadata["last_seq"]).
+	// present: another registry, or one restored from a backup; metadata["last_seq"]); INVALID_ARGUMENT, reason
+	// FILTER_INVALID.
 	WatchEvents(*WatchEventsRequest, grpc.ServerStreamingServer[WatchEventsResponse]) error
 	mustEmbedUnimplementedEventServiceServer()
 }

@@ -22,6 +22,57 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// How an alias was moved.
+type AliasChangeKind int32
+
+const (
+	// By SetAlias, or when a version was committed.
+	AliasChangeKind_ALIAS_CHANGE_KIND_UNSPECIFIED AliasChangeKind = 0
+	AliasChangeKind_ALIAS_CHANGE_KIND_PROMOTE     AliasChangeKind = 1
+	AliasChangeKind_ALIAS_CHANGE_KIND_ROLLBACK    AliasChangeKind = 2
+)
+
+// Enum value maps for AliasChangeKind.
+var (
+	AliasChangeKind_name = map[int32]string{
+		0: "ALIAS_CHANGE_KIND_UNSPECIFIED",
+		1: "ALIAS_CHANGE_KIND_PROMOTE",
+		2: "ALIAS_CHANGE_KIND_ROLLBACK",
+	}
+	AliasChangeKind_value = map[string]int32{
+		"ALIAS_CHANGE_KIND_UNSPECIFIED": 0,
+		"ALIAS_CHANGE_KIND_PROMOTE":     1,
+		"ALIAS_CHANGE_KIND_ROLLBACK":    2,
+	}
+)
+
+func (x AliasChangeKind) Enum() *AliasChangeKind {
+	p := new(AliasChangeKind)
+	*p = x
+	return p
+}
+
+func (x AliasChangeKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AliasChangeKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_regsvc_v1_registry_proto_enumTypes[0].Descriptor()
+}
+
+func (AliasChangeKind) Type() protoreflect.EnumType {
+	return &file_regsvc_v1_registry_proto_enumTypes[0]
+}
+
+func (x AliasChangeKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AliasChangeKind.Descriptor instead.
+func (AliasChangeKind) EnumDescriptor() ([]byte, []int) {
+	return file_regsvc_v1_registry_proto_rawDescGZIP(), []int{0}
+}
+
 // Model is a named thing with versions. All fields but `description` are set by the server.
 type Model struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -144,7 +195,19 @@ type Version struct {
 	// Bytes that this version's chunks take in the store, those shared with other versions included.
 	StoredSize uint64 `protobuf:"varint,11,opt,name=stored_size,json=storedSize,proto3" json:"stored_size,omitempty"`
 	// BLAKE3 of the sealed record, 64 hex digits; see RecordService. Empty for versions made before records were.
-	RecordDigest  string `protobuf:"bytes,12,opt,name=record_digest,json=recordDigest,proto3" json:"record_digest,omitempty"`
+	RecordDigest string `protobuf:"bytes,12,opt,name=record_digest,json=recordDigest,proto3" json:"record_digest,omitempty"`
+	// Who pushed it, as the client said; not proven.
+	Author string `protobuf:"bytes,13,opt,name=author,proto3" json:"author,omitempty"`
+	// Somebody marked it as bad; see PromotionService.MarkVersion.
+	Bad bool `protobuf:"varint,14,opt,name=bad,proto3" json:"bad,omitempty"`
+	// Why.
+	BadReason string `protobuf:"bytes,15,opt,name=bad_reason,json=badReason,proto3" json:"bad_reason,omitempty"`
+	// Since when it is archived; not set when it is not. See LifecycleService.
+	ArchiveTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=archive_time,json=archiveTime,proto3" json:"archive_time,omitempty"`
+	// Since when it is deleted; not set when it is not.
+	DeleteTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=delete_time,json=deleteTime,proto3" json:"delete_time,omitempty"`
+	// When it is removed for good.
+	PurgeTime     *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=purge_time,json=purgeTime,proto3" json:"purge_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -261,6 +324,48 @@ func (x *Version) GetRecordDigest() string {
 		return x.RecordDigest
 	}
 	return ""
+}
+
+func (x *Version) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *Version) GetBad() bool {
+	if x != nil {
+		return x.Bad
+	}
+	return false
+}
+
+func (x *Version) GetBadReason() string {
+	if x != nil {
+		return x.BadReason
+	}
+	return ""
+}
+
+func (x *Version) GetArchiveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ArchiveTime
+	}
+	return nil
+}
+
+func (x *Version) GetDeleteTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DeleteTime
+	}
+	return nil
+}
+
+func (x *Version) GetPurgeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PurgeTime
+	}
+	return nil
 }
 
 // VersionMetadata is what the client records with a version.
@@ -523,8 +628,14 @@ type AliasChange struct {
 	// The version it named before; empty for the first.
 	PreviousVersion string                 `protobuf:"bytes,2,opt,name=previous_version,json=previousVersion,proto3" json:"previous_version,omitempty"`
 	Time            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Who moved it, as the client said; not proven.
+	Author string `protobuf:"bytes,4,opt,name=author,proto3" json:"author,omitempty"`
+	// Why it was moved.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How it was moved.
+	Kind          AliasChangeKind `protobuf:"varint,6,opt,name=kind,proto3,enum=regsvc.v1.AliasChangeKind" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AliasChange) Reset() {
@@ -576,6 +687,27 @@ func (x *AliasChange) GetTime() *timestamppb.Timestamp {
 		return x.Time
 	}
 	return nil
+}
+
+func (x *AliasChange) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *AliasChange) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *AliasChange) GetKind() AliasChangeKind {
+	if x != nil {
+		return x.Kind
+	}
+	return AliasChangeKind_ALIAS_CHANGE_KIND_UNSPECIFIED
 }
 
 // Request for RegistryService.CreateModel.
@@ -988,11 +1120,13 @@ func (x *GetVersionResponse) GetVersion() *Version {
 type ListVersionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// namespaces/{namespace}/models/{model}; required.
-	Parent        string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
-	PageSize      int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Parent    string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	PageSize  int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Also those that are deleted and not removed yet.
+	IncludeDeleted bool `protobuf:"varint,4,opt,name=include_deleted,json=includeDeleted,proto3" json:"include_deleted,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ListVersionsRequest) Reset() {
@@ -1044,6 +1178,13 @@ func (x *ListVersionsRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListVersionsRequest) GetIncludeDeleted() bool {
+	if x != nil {
+		return x.IncludeDeleted
+	}
+	return false
 }
 
 // Response of RegistryService.ListVersions.
@@ -1110,7 +1251,11 @@ type SetAliasRequest struct {
 	// When set, the alias moves only if it names this version now.
 	ExpectVersion string `protobuf:"bytes,3,opt,name=expect_version,json=expectVersion,proto3" json:"expect_version,omitempty"`
 	// Optional; see CapabilitiesService.
-	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Who asks; at most 200 bytes.
+	Author string `protobuf:"bytes,5,opt,name=author,proto3" json:"author,omitempty"`
+	// Why; kept in the history. At most 4 KiB.
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1169,6 +1314,20 @@ func (x *SetAliasRequest) GetExpectVersion() string {
 func (x *SetAliasRequest) GetRequestId() string {
 	if x != nil {
 		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SetAliasRequest) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *SetAliasRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
 	}
 	return ""
 }
@@ -1439,7 +1598,7 @@ const file_regsvc_v1_registry_proto_rawDesc = "" +
 	"updateTime\x12#\n" +
 	"\rversion_count\x18\x05 \x01(\x04R\fversionCount\x12%\n" +
 	"\x0elatest_version\x18\x06 \x01(\x04R\rlatestVersion\x12*\n" +
-	"\aaliases\x18\a \x03(\v2\x10.regsvc.v1.AliasR\aaliases\"\x8a\x03\n" +
+	"\aaliases\x18\a \x03(\v2\x10.regsvc.v1.AliasR\aaliases\"\x8a\x05\n" +
 	"\aVersion\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x16\n" +
@@ -1457,7 +1616,16 @@ const file_regsvc_v1_registry_proto_rawDesc = "" +
 	" \x01(\tR\tlogDigest\x12\x1f\n" +
 	"\vstored_size\x18\v \x01(\x04R\n" +
 	"storedSize\x12#\n" +
-	"\rrecord_digest\x18\f \x01(\tR\frecordDigest\"\xb7\x03\n" +
+	"\rrecord_digest\x18\f \x01(\tR\frecordDigest\x12\x16\n" +
+	"\x06author\x18\r \x01(\tR\x06author\x12\x10\n" +
+	"\x03bad\x18\x0e \x01(\bR\x03bad\x12\x1d\n" +
+	"\n" +
+	"bad_reason\x18\x0f \x01(\tR\tbadReason\x12=\n" +
+	"\farchive_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\varchiveTime\x12;\n" +
+	"\vdelete_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"deleteTime\x129\n" +
+	"\n" +
+	"purge_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tpurgeTime\"\xb7\x03\n" +
 	"\x0fVersionMetadata\x12 \n" +
 	"\vdescription\x18\x01 \x01(\tR\vdescription\x12>\n" +
 	"\x06params\x18\x02 \x03(\v2&.regsvc.v1.VersionMetadata.ParamsEntryR\x06params\x12A\n" +
@@ -1484,11 +1652,14 @@ const file_regsvc_v1_registry_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12;\n" +
 	"\vupdate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\x82\x01\n" +
+	"updateTime\"\xe2\x01\n" +
 	"\vAliasChange\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12)\n" +
 	"\x10previous_version\x18\x02 \x01(\tR\x0fpreviousVersion\x12.\n" +
-	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"i\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
+	"\x06author\x18\x04 \x01(\tR\x06author\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12.\n" +
+	"\x04kind\x18\x06 \x01(\x0e2\x1a.regsvc.v1.AliasChangeKindR\x04kind\"i\n" +
 	"\x12CreateModelRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x1d\n" +
@@ -1511,21 +1682,24 @@ const file_regsvc_v1_registry_proto_rawDesc = "" +
 	"\x11GetVersionRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"B\n" +
 	"\x12GetVersionResponse\x12,\n" +
-	"\aversion\x18\x01 \x01(\v2\x12.regsvc.v1.VersionR\aversion\"i\n" +
+	"\aversion\x18\x01 \x01(\v2\x12.regsvc.v1.VersionR\aversion\"\x92\x01\n" +
 	"\x13ListVersionsRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"n\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12'\n" +
+	"\x0finclude_deleted\x18\x04 \x01(\bR\x0eincludeDeleted\"n\n" +
 	"\x14ListVersionsResponse\x12.\n" +
 	"\bversions\x18\x01 \x03(\v2\x12.regsvc.v1.VersionR\bversions\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x85\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb5\x01\n" +
 	"\x0fSetAliasRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12%\n" +
 	"\x0eexpect_version\x18\x03 \x01(\tR\rexpectVersion\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x04 \x01(\tR\trequestId\":\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\x12\x16\n" +
+	"\x06author\x18\x05 \x01(\tR\x06author\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\":\n" +
 	"\x10SetAliasResponse\x12&\n" +
 	"\x05alias\x18\x01 \x01(\v2\x10.regsvc.v1.AliasR\x05alias\"%\n" +
 	"\x0fGetAliasRequest\x12\x12\n" +
@@ -1539,7 +1713,11 @@ const file_regsvc_v1_registry_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"t\n" +
 	"\x18ListAliasHistoryResponse\x120\n" +
 	"\achanges\x18\x01 \x03(\v2\x16.regsvc.v1.AliasChangeR\achanges\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x90\x05\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*s\n" +
+	"\x0fAliasChangeKind\x12!\n" +
+	"\x1dALIAS_CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19ALIAS_CHANGE_KIND_PROMOTE\x10\x01\x12\x1e\n" +
+	"\x1aALIAS_CHANGE_KIND_ROLLBACK\x10\x022\x90\x05\n" +
 	"\x0fRegistryService\x12L\n" +
 	"\vCreateModel\x12\x1d.regsvc.v1.CreateModelRequest\x1a\x1e.regsvc.v1.CreateModelResponse\x12H\n" +
 	"\bGetModel\x12\x1a.regsvc.v1.GetModelRequest\x1a\x1b.regsvc.v1.GetModelResponse\"\x03\x90\x02\x01\x12N\n" +
@@ -1564,76 +1742,82 @@ func file_regsvc_v1_registry_proto_rawDescGZIP() []byte {
 	return file_regsvc_v1_registry_proto_rawDescData
 }
 
+var file_regsvc_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_regsvc_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_regsvc_v1_registry_proto_goTypes = []any{
-	(*Model)(nil),                    // 0: regsvc.v1.Model
-	(*Version)(nil),                  // 1: regsvc.v1.Version
-	(*VersionMetadata)(nil),          // 2: regsvc.v1.VersionMetadata
-	(*ParamValue)(nil),               // 3: regsvc.v1.ParamValue
-	(*Alias)(nil),                    // 4: regsvc.v1.Alias
-	(*AliasChange)(nil),              // 5: regsvc.v1.AliasChange
-	(*CreateModelRequest)(nil),       // 6: regsvc.v1.CreateModelRequest
-	(*CreateModelResponse)(nil),      // 7: regsvc.v1.CreateModelResponse
-	(*GetModelRequest)(nil),          // 8: regsvc.v1.GetModelRequest
-	(*GetModelResponse)(nil),         // 9: regsvc.v1.GetModelResponse
-	(*ListModelsRequest)(nil),        // 10: regsvc.v1.ListModelsRequest
-	(*ListModelsResponse)(nil),       // 11: regsvc.v1.ListModelsResponse
-	(*GetVersionRequest)(nil),        // 12: regsvc.v1.GetVersionRequest
-	(*GetVersionResponse)(nil),       // 13: regsvc.v1.GetVersionResponse
-	(*ListVersionsRequest)(nil),      // 14: regsvc.v1.ListVersionsRequest
-	(*ListVersionsResponse)(nil),     // 15: regsvc.v1.ListVersionsResponse
-	(*SetAliasRequest)(nil),          // 16: regsvc.v1.SetAliasRequest
-	(*SetAliasResponse)(nil),         // 17: regsvc.v1.SetAliasResponse
-	(*GetAliasRequest)(nil),          // 18: regsvc.v1.GetAliasRequest
-	(*GetAliasResponse)(nil),         // 19: regsvc.v1.GetAliasResponse
-	(*ListAliasHistoryRequest)(nil),  // 20: regsvc.v1.ListAliasHistoryRequest
-	(*ListAliasHistoryResponse)(nil), // 21: regsvc.v1.ListAliasHistoryResponse
-	nil,                              // 22: regsvc.v1.VersionMetadata.ParamsEntry
-	nil,                              // 23: regsvc.v1.VersionMetadata.MetricsEntry
-	nil,                              // 24: regsvc.v1.VersionMetadata.TagsEntry
-	(*timestamppb.Timestamp)(nil),    // 25: google.protobuf.Timestamp
+	(AliasChangeKind)(0),             // 0: regsvc.v1.AliasChangeKind
+	(*Model)(nil),                    // 1: regsvc.v1.Model
+	(*Version)(nil),                  // 2: regsvc.v1.Version
+	(*VersionMetadata)(nil),          // 3: regsvc.v1.VersionMetadata
+	(*ParamValue)(nil),               // 4: regsvc.v1.ParamValue
+	(*Alias)(nil),                    // 5: regsvc.v1.Alias
+	(*AliasChange)(nil),              // 6: regsvc.v1.AliasChange
+	(*CreateModelRequest)(nil),       // 7: regsvc.v1.CreateModelRequest
+	(*CreateModelResponse)(nil),      // 8: regsvc.v1.CreateModelResponse
+	(*GetModelRequest)(nil),          // 9: regsvc.v1.GetModelRequest
+	(*GetModelResponse)(nil),         // 10: regsvc.v1.GetModelResponse
+	(*ListModelsRequest)(nil),        // 11: regsvc.v1.ListModelsRequest
+	(*ListModelsResponse)(nil),       // 12: regsvc.v1.ListModelsResponse
+	(*GetVersionRequest)(nil),        // 13: regsvc.v1.GetVersionRequest
+	(*GetVersionResponse)(nil),       // 14: regsvc.v1.GetVersionResponse
+	(*ListVersionsRequest)(nil),      // 15: regsvc.v1.ListVersionsRequest
+	(*ListVersionsResponse)(nil),     // 16: regsvc.v1.ListVersionsResponse
+	(*SetAliasRequest)(nil),          // 17: regsvc.v1.SetAliasRequest
+	(*SetAliasResponse)(nil),         // 18: regsvc.v1.SetAliasResponse
+	(*GetAliasRequest)(nil),          // 19: regsvc.v1.GetAliasRequest
+	(*GetAliasResponse)(nil),         // 20: regsvc.v1.GetAliasResponse
+	(*ListAliasHistoryRequest)(nil),  // 21: regsvc.v1.ListAliasHistoryRequest
+	(*ListAliasHistoryResponse)(nil), // 22: regsvc.v1.ListAliasHistoryResponse
+	nil,                              // 23: regsvc.v1.VersionMetadata.ParamsEntry
+	nil,                              // 24: regsvc.v1.VersionMetadata.MetricsEntry
+	nil,                              // 25: regsvc.v1.VersionMetadata.TagsEntry
+	(*timestamppb.Timestamp)(nil),    // 26: google.protobuf.Timestamp
 }
 var file_regsvc_v1_registry_proto_depIdxs = []int32{
-	25, // 0: regsvc.v1.Model.create_time:type_name -> google.protobuf.Timestamp
-	25, // 1: regsvc.v1.Model.update_time:type_name -> google.protobuf.Timestamp
-	4,  // 2: regsvc.v1.Model.aliases:type_name -> regsvc.v1.Alias
-	25, // 3: regsvc.v1.Version.create_time:type_name -> google.protobuf.Timestamp
-	2,  // 4: regsvc.v1.Version.metadata:type_name -> regsvc.v1.VersionMetadata
-	22, // 5: regsvc.v1.VersionMetadata.params:type_name -> regsvc.v1.VersionMetadata.ParamsEntry
-	23, // 6: regsvc.v1.VersionMetadata.metrics:type_name -> regsvc.v1.VersionMetadata.MetricsEntry
-	24, // 7: regsvc.v1.VersionMetadata.tags:type_name -> regsvc.v1.VersionMetadata.TagsEntry
-	25, // 8: regsvc.v1.Alias.update_time:type_name -> google.protobuf.Timestamp
-	25, // 9: regsvc.v1.AliasChange.time:type_name -> google.protobuf.Timestamp
-	0,  // 10: regsvc.v1.CreateModelResponse.model:type_name -> regsvc.v1.Model
-	0,  // 11: regsvc.v1.GetModelResponse.model:type_name -> regsvc.v1.Model
-	0,  // 12: regsvc.v1.ListModelsResponse.models:type_name -> regsvc.v1.Model
-	1,  // 13: regsvc.v1.GetVersionResponse.version:type_name -> regsvc.v1.Version
-	1,  // 14: regsvc.v1.ListVersionsResponse.versions:type_name -> regsvc.v1.Version
-	4,  // 15: regsvc.v1.SetAliasResponse.alias:type_name -> regsvc.v1.Alias
-	4,  // 16: regsvc.v1.GetAliasResponse.alias:type_name -> regsvc.v1.Alias
-	5,  // 17: regsvc.v1.ListAliasHistoryResponse.changes:type_name -> regsvc.v1.AliasChange
-	3,  // 18: regsvc.v1.VersionMetadata.ParamsEntry.value:type_name -> regsvc.v1.ParamValue
-	6,  // 19: regsvc.v1.RegistryService.CreateModel:input_type -> regsvc.v1.CreateModelRequest
-	8,  // 20: regsvc.v1.RegistryService.GetModel:input_type -> regsvc.v1.GetModelRequest
-	10, // 21: regsvc.v1.RegistryService.ListModels:input_type -> regsvc.v1.ListModelsRequest
-	12, // 22: regsvc.v1.RegistryService.GetVersion:input_type -> regsvc.v1.GetVersionRequest
-	14, // 23: regsvc.v1.RegistryService.ListVersions:input_type -> regsvc.v1.ListVersionsRequest
-	16, // 24: regsvc.v1.RegistryService.SetAlias:input_type -> regsvc.v1.SetAliasRequest
-	18, // 25: regsvc.v1.RegistryService.GetAlias:input_type -> regsvc.v1.GetAliasRequest
-	20, // 26: regsvc.v1.RegistryService.ListAliasHistory:input_type -> regsvc.v1.ListAliasHistoryRequest
-	7,  // 27: regsvc.v1.RegistryService.CreateModel:output_type -> regsvc.v1.CreateModelResponse
-	9,  // 28: regsvc.v1.RegistryService.GetModel:output_type -> regsvc.v1.GetModelResponse
-	11, // 29: regsvc.v1.RegistryService.ListModels:output_type -> regsvc.v1.ListModelsResponse
-	13, // 30: regsvc.v1.RegistryService.GetVersion:output_type -> regsvc.v1.GetVersionResponse
-	15, // 31: regsvc.v1.RegistryService.ListVersions:output_type -> regsvc.v1.ListVersionsResponse
-	17, // 32: regsvc.v1.RegistryService.SetAlias:output_type -> regsvc.v1.SetAliasResponse
-	19, // 33: regsvc.v1.RegistryService.GetAlias:output_type -> regsvc.v1.GetAliasResponse
-	21, // 34: regsvc.v1.RegistryService.ListAliasHistory:output_type -> regsvc.v1.ListAliasHistoryResponse
-	27, // [27:35] is the sub-list for method output_type
-	19, // [19:27] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	26, // 0: regsvc.v1.Model.create_time:type_name -> google.protobuf.Timestamp
+	26, // 1: regsvc.v1.Model.update_time:type_name -> google.protobuf.Timestamp
+	5,  // 2: regsvc.v1.Model.aliases:type_name -> regsvc.v1.Alias
+	26, // 3: regsvc.v1.Version.create_time:type_name -> google.protobuf.Timestamp
+	3,  // 4: regsvc.v1.Version.metadata:type_name -> regsvc.v1.VersionMetadata
+	26, // 5: regsvc.v1.Version.archive_time:type_name -> google.protobuf.Timestamp
+	26, // 6: regsvc.v1.Version.delete_time:type_name -> google.protobuf.Timestamp
+	26, // 7: regsvc.v1.Version.purge_time:type_name -> google.protobuf.Timestamp
+	23, // 8: regsvc.v1.VersionMetadata.params:type_name -> regsvc.v1.VersionMetadata.ParamsEntry
+	24, // 9: regsvc.v1.VersionMetadata.metrics:type_name -> regsvc.v1.VersionMetadata.MetricsEntry
+	25, // 10: regsvc.v1.VersionMetadata.tags:type_name -> regsvc.v1.VersionMetadata.TagsEntry
+	26, // 11: regsvc.v1.Alias.update_time:type_name -> google.protobuf.Timestamp
+	26, // 12: regsvc.v1.AliasChange.time:type_name -> google.protobuf.Timestamp
+	0,  // 13: regsvc.v1.AliasChange.kind:type_name -> regsvc.v1.AliasChangeKind
+	1,  // 14: regsvc.v1.CreateModelResponse.model:type_name -> regsvc.v1.Model
+	1,  // 15: regsvc.v1.GetModelResponse.model:type_name -> regsvc.v1.Model
+	1,  // 16: regsvc.v1.ListModelsResponse.models:type_name -> regsvc.v1.Model
+	2,  // 17: regsvc.v1.GetVersionResponse.version:type_name -> regsvc.v1.Version
+	2,  // 18: regsvc.v1.ListVersionsResponse.versions:type_name -> regsvc.v1.Version
+	5,  // 19: regsvc.v1.SetAliasResponse.alias:type_name -> regsvc.v1.Alias
+	5,  // 20: regsvc.v1.GetAliasResponse.alias:type_name -> regsvc.v1.Alias
+	6,  // 21: regsvc.v1.ListAliasHistoryResponse.changes:type_name -> regsvc.v1.AliasChange
+	4,  // 22: regsvc.v1.VersionMetadata.ParamsEntry.value:type_name -> regsvc.v1.ParamValue
+	7,  // 23: regsvc.v1.RegistryService.CreateModel:input_type -> regsvc.v1.CreateModelRequest
+	9,  // 24: regsvc.v1.RegistryService.GetModel:input_type -> regsvc.v1.GetModelRequest
+	11, // 25: regsvc.v1.RegistryService.ListModels:input_type -> regsvc.v1.ListModelsRequest
+	13, // 26: regsvc.v1.RegistryService.GetVersion:input_type -> regsvc.v1.GetVersionRequest
+	15, // 27: regsvc.v1.RegistryService.ListVersions:input_type -> regsvc.v1.ListVersionsRequest
+	17, // 28: regsvc.v1.RegistryService.SetAlias:input_type -> regsvc.v1.SetAliasRequest
+	19, // 29: regsvc.v1.RegistryService.GetAlias:input_type -> regsvc.v1.GetAliasRequest
+	21, // 30: regsvc.v1.RegistryService.ListAliasHistory:input_type -> regsvc.v1.ListAliasHistoryRequest
+	8,  // 31: regsvc.v1.RegistryService.CreateModel:output_type -> regsvc.v1.CreateModelResponse
+	10, // 32: regsvc.v1.RegistryService.GetModel:output_type -> regsvc.v1.GetModelResponse
+	12, // 33: regsvc.v1.RegistryService.ListModels:output_type -> regsvc.v1.ListModelsResponse
+	14, // 34: regsvc.v1.RegistryService.GetVersion:output_type -> regsvc.v1.GetVersionResponse
+	16, // 35: regsvc.v1.RegistryService.ListVersions:output_type -> regsvc.v1.ListVersionsResponse
+	18, // 36: regsvc.v1.RegistryService.SetAlias:output_type -> regsvc.v1.SetAliasResponse
+	20, // 37: regsvc.v1.RegistryService.GetAlias:output_type -> regsvc.v1.GetAliasResponse
+	22, // 38: regsvc.v1.RegistryService.ListAliasHistory:output_type -> regsvc.v1.ListAliasHistoryResponse
+	31, // [31:39] is the sub-list for method output_type
+	23, // [23:31] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_regsvc_v1_registry_proto_init() }
@@ -1652,13 +1836,14 @@ func file_regsvc_v1_registry_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_regsvc_v1_registry_proto_rawDesc), len(file_regsvc_v1_registry_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      1,
 			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_regsvc_v1_registry_proto_goTypes,
 		DependencyIndexes: file_regsvc_v1_registry_proto_depIdxs,
+		EnumInfos:         file_regsvc_v1_registry_proto_enumTypes,
 		MessageInfos:      file_regsvc_v1_registry_proto_msgTypes,
 	}.Build()
 	File_regsvc_v1_registry_proto = out.File

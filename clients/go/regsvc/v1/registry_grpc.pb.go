@@ -54,7 +54,8 @@ type RegistryServiceClient interface {
 	// Points an alias at a version, making or moving it. Setting it to what it is succeeds and adds no
 	// history. Errors: NOT_FOUND (version); INVALID_ARGUMENT (bad alias, `latest`); ABORTED, reason
 	// ETAG_MISMATCH (the alias is not at `expect_version`; metadata["version"] tells where it is);
-	// RESOURCE_EXHAUSTED (more than 1,000 aliases in the model).
+	// RESOURCE_EXHAUSTED (more than 1,000 aliases in the model); FAILED_PRECONDITION, reason ALIAS_PROTECTED (only
+	// PromotionService moves it), VERSION_BAD.
 	SetAlias(ctx context.Context, in *SetAliasRequest, opts ...grpc.CallOption) (*SetAliasResponse, error)
 	// Errors: NOT_FOUND.
 	GetAlias(ctx context.Context, in *GetAliasRequest, opts ...grpc.CallOption) (*GetAliasResponse, error)
@@ -175,7 +176,8 @@ type RegistryServiceServer interface {
 	// Points an alias at a version, making or moving it. Setting it to what it is succeeds and adds no
 	// history. Errors: NOT_FOUND (version); INVALID_ARGUMENT (bad alias, `latest`); ABORTED, reason
 	// ETAG_MISMATCH (the alias is not at `expect_version`; metadata["version"] tells where it is);
-	// RESOURCE_EXHAUSTED (more than 1,000 aliases in the model).
+	// RESOURCE_EXHAUSTED (more than 1,000 aliases in the model); FAILED_PRECONDITION, reason ALIAS_PROTECTED (only
+	// PromotionService moves it), VERSION_BAD.
 	SetAlias(context.Context, *SetAliasRequest) (*SetAliasResponse, error)
 	// Errors: NOT_FOUND.
 	GetAlias(context.Context, *GetAliasRequest) (*GetAliasResponse, error)

@@ -121,6 +121,14 @@ VERSIONS = Kind(
             order="lower(hex(v.digest))",
         ),
         "description": _text("v.description"),
+        "author": Column(
+            Type.STRING,
+            "v.author",
+            # The index leaves out what is empty, and a query has to say so.
+            "SELECT z.id FROM versions z WHERE z.author <> '' AND z.author {}",
+            ranged=True,
+        ),
+        "bad": Column(Type.BOOL, "(v.bad = 1)"),
         "framework": _record("version", "framework", indexed=True),
         "format": _record("version", "format"),
         "image": _record("version", "image"),

@@ -48,6 +48,7 @@ class Artifacts(Connections):
         follow_symlinks: bool = False,
         progress: Report | None = None,
         request_id: str | None = None,
+        author: str | None = None,
     ) -> records.PushResult:
         """Store a folder, or a single file, as a new version, sending only chunks that the server lacks.
 
@@ -60,11 +61,12 @@ class Artifacts(Connections):
         (`train`, `test`) by dataset; `image` is
         `REFERENCE[@sha256:DIGEST]`; `record` says the same and more, `attachments` are blobs by name. Unless `capture`
         is false, or a build publishes it, code and environment are filled in by `regsvc.capture()`; what that gave may
-        also be passed.
+        also be passed. `author` is who pushes it; without one REGSVC_AUTHOR, or the login name.
 
         Raises `PathInvalid` (symlink out of the folder, device, a name that no version may hold),
-        `InvalidArgument` (no files, bad metadata), `MetricNotFinite`, `FailedPrecondition` (a file changed
-        meanwhile), `NotFound` and `BuildEnded` (the build), `OSError` (a file cannot be read).
+        `InvalidArgument` (no files, bad metadata), `AliasProtected` (one of `aliases`), `MetricNotFinite`,
+        `FailedPrecondition` (a file changed meanwhile), `NotFound` and `BuildEnded` (the build), `OSError` (a file
+        cannot be read).
         """
         metadata = records.metadata_message(  # checked now, not when all bytes have been sent
             params=check_params(params or {}),
@@ -96,6 +98,7 @@ class Artifacts(Connections):
             follow_symlinks=follow_symlinks,
             report=progress,
             request_id=request_id,
+            author=author,
         )
 
     def pull(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from regsvc import refs
 from regsvc.client import catalog, records
+from regsvc.client.author import author as who
 from regsvc.client.verbs.connections import Connections
 
 
@@ -34,10 +35,16 @@ class Models(Connections):
         reference = refs.parse_reference(ref)
         return catalog.list_files(self._connection(reference.server), reference.version)
 
-    def set_alias(self, ref: str, alias: str) -> records.Alias:
-        """Point an alias of the model of `ref` at that version. Raises `NotFound`, `NameInvalid`."""
+    def set_alias(
+        self, ref: str, alias: str, *, reason: str = "", author: str | None = None
+    ) -> records.Alias:
+        """Point an alias of the model of `ref` at that version; `promote` asks its rules.
+
+        Raises `NotFound`, `NameInvalid`, `AliasProtected` (only `promote` and `rollback` move it), `VersionBad`.
+        """
         reference = refs.parse_reference(ref)
-        return catalog.set_alias(self._connection(reference.server), reference.version, alias)
+        by = who() if author is None else author
+        return catalog.set_alias(self._connection(reference.server), reference.version, alias, by, reason)
 
     def alias_history(self, alias: str) -> Iterator[records.AliasChange]:
         """Everything that `[namespace/]model@alias` ever named, newest first. Raises `NotFound`."""

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file regsvc/v1/event.proto.
  */
 export const file_regsvc_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("ChVyZWdzdmMvdjEvZXZlbnQucHJvdG8SCXJlZ3N2Yy52MSLHAQoFRXZlbnQSCwoDc2VxGAEgASgEEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGtpbmQYAyABKAkSEAoIcmVzb3VyY2UYBCABKAkSNAoKYXR0cmlidXRlcxgFIAMoCzIgLnJlZ3N2Yy52MS5FdmVudC5BdHRyaWJ1dGVzRW50cnkaMQoPQXR0cmlidXRlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiOgoSV2F0Y2hFdmVudHNSZXF1ZXN0EhYKCWFmdGVyX3NlcRgBIAEoBEgAiAEBQgwKCl9hZnRlcl9zZXEiVQoTV2F0Y2hFdmVudHNSZXNwb25zZRIPCgdjcmVhdGVkGAEgASgIEiAKBmV2ZW50cxgCIAMoCzIQLnJlZ3N2Yy52MS5FdmVudBILCgNzZXEYAyABKAQyYwoMRXZlbnRTZXJ2aWNlElMKC1dhdGNoRXZlbnRzEh0ucmVnc3ZjLnYxLldhdGNoRXZlbnRzUmVxdWVzdBoeLnJlZ3N2Yy52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlIgOQAgEwAUIiWiByZWdzdmMuZGV2L2dvL3JlZ3N2Yy92MTtyZWdzdmN2MWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChVyZWdzdmMvdjEvZXZlbnQucHJvdG8SCXJlZ3N2Yy52MSLHAQoFRXZlbnQSCwoDc2VxGAEgASgEEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGtpbmQYAyABKAkSEAoIcmVzb3VyY2UYBCABKAkSNAoKYXR0cmlidXRlcxgFIAMoCzIgLnJlZ3N2Yy52MS5FdmVudC5BdHRyaWJ1dGVzRW50cnkaMQoPQXR0cmlidXRlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiSgoSV2F0Y2hFdmVudHNSZXF1ZXN0EhYKCWFmdGVyX3NlcRgBIAEoBEgAiAEBEg4KBmZpbHRlchgCIAEoCUIMCgpfYWZ0ZXJfc2VxIlUKE1dhdGNoRXZlbnRzUmVzcG9uc2USDwoHY3JlYXRlZBgBIAEoCBIgCgZldmVudHMYAiADKAsyEC5yZWdzdmMudjEuRXZlbnQSCwoDc2VxGAMgASgEMmMKDEV2ZW50U2VydmljZRJTCgtXYXRjaEV2ZW50cxIdLnJlZ3N2Yy52MS5XYXRjaEV2ZW50c1JlcXVlc3QaHi5yZWdzdmMudjEuV2F0Y2hFdmVudHNSZXNwb25zZSIDkAIBMAFCIlogcmVnc3ZjLmRldi9nby9yZWdzdmMvdjE7cmVnc3ZjdjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Event is one change. Set by the server.
@@ -76,6 +76,15 @@ export type WatchEventsRequest = Message<"regsvc.v1.WatchEventsRequest"> & {
    * @generated from field: optional uint64 after_seq = 1;
    */
   afterSeq?: bigint | undefined;
+
+  /**
+   * Only events that this CEL expression of type bool lets through: `kind == "alias.set" && model == "team/fraud" &&
+   * attributes.version.endsWith("/7")`. It sees kind, resource, namespace, model (`team/fraud`), seq, time and attributes, a
+   * map of text; what is missing makes it false. At most 4 KiB. `seq` of the responses moves on past what is left out.
+   *
+   * @generated from field: string filter = 2;
+   */
+  filter: string;
 };
 
 /**
@@ -133,7 +142,8 @@ export const EventService: GenService<{
    * Streams events after a sequence number, then new ones as they happen. The first message has
    * `created` set and no events. Errors: OUT_OF_RANGE, reason EVENTS_GONE (the history after that number
    * has been removed; metadata["first_seq"] is the oldest kept) or SEQ_AHEAD (the number is past the
-   * present: another registry, or one restored from a backup; metadata["last_seq"]).
+   * present: another registry, or one restored from a backup; metadata["last_seq"]); INVALID_ARGUMENT, reason
+   * FILTER_INVALID.
    *
    * @generated from rpc regsvc.v1.EventService.WatchEvents
    */

@@ -2,8 +2,8 @@
 // @generated from file regsvc/v1/registry.proto (package regsvc.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file regsvc/v1/registry.proto.
  */
 export const file_regsvc_v1_registry: GenFile = /*@__PURE__*/
-  fileDesc("ChhyZWdzdmMvdjEvcmVnaXN0cnkucHJvdG8SCXJlZ3N2Yy52MSLeAQoFTW9kZWwSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIvCgtjcmVhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDXZlcnNpb25fY291bnQYBSABKAQSFgoObGF0ZXN0X3ZlcnNpb24YBiABKAQSIQoHYWxpYXNlcxgHIAMoCzIQLnJlZ3N2Yy52MS5BbGlhcyKYAgoHVmVyc2lvbhIMCgRuYW1lGAEgASgJEg4KBm51bWJlchgCIAEoBBIOCgZkaWdlc3QYAyABKAkSEgoKZmlsZV9jb3VudBgEIAEoBBIMCgRzaXplGAUgASgEEi8KC2NyZWF0ZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghtZXRhZGF0YRgHIAEoCzIaLnJlZ3N2Yy52MS5WZXJzaW9uTWV0YWRhdGESDwoHYWxpYXNlcxgIIAMoCRINCgVidWlsZBgJIAEoCRISCgpsb2dfZGlnZXN0GAogASgJEhMKC3N0b3JlZF9zaXplGAsgASgEEhUKDXJlY29yZF9kaWdlc3QYDCABKAki7wIKD1ZlcnNpb25NZXRhZGF0YRITCgtkZXNjcmlwdGlvbhgBIAEoCRI2CgZwYXJhbXMYAiADKAsyJi5yZWdzdmMudjEuVmVyc2lvbk1ldGFkYXRhLlBhcmFtc0VudHJ5EjgKB21ldHJpY3MYAyADKAsyJy5yZWdzdmMudjEuVmVyc2lvbk1ldGFkYXRhLk1ldHJpY3NFbnRyeRIyCgR0YWdzGAQgAygLMiQucmVnc3ZjLnYxLlZlcnNpb25NZXRhZGF0YS5UYWdzRW50cnkaRAoLUGFyYW1zRW50cnkSCwoDa2V5GAEgASgJEiQKBXZhbHVlGAIgASgLMhUucmVnc3ZjLnYxLlBhcmFtVmFsdWU6AjgBGi4KDE1ldHJpY3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGisKCVRhZ3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIm8KClBhcmFtVmFsdWUSFgoMc3RyaW5nX3ZhbHVlGAEgASgJSAASEwoJaW50X3ZhbHVlGAIgASgSSAASFgoMZG91YmxlX3ZhbHVlGAMgASgBSAASFAoKYm9vbF92YWx1ZRgEIAEoCEgAQgYKBGtpbmQiVwoFQWxpYXMSDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEi8KC3VwZGF0ZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJiCgtBbGlhc0NoYW5nZRIPCgd2ZXJzaW9uGAEgASgJEhgKEHByZXZpb3VzX3ZlcnNpb24YAiABKAkSKAoEdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiSwoSQ3JlYXRlTW9kZWxSZXF1ZXN0EgwKBG5hbWUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCSI2ChNDcmVhdGVNb2RlbFJlc3BvbnNlEh8KBW1vZGVsGAEgASgLMhAucmVnc3ZjLnYxLk1vZGVsIh8KD0dldE1vZGVsUmVxdWVzdBIMCgRuYW1lGAEgASgJIjMKEEdldE1vZGVsUmVzcG9uc2USHwoFbW9kZWwYASABKAsyEC5yZWdzdmMudjEuTW9kZWwiSgoRTGlzdE1vZGVsc1JlcXVlc3QSDgoGcGFyZW50GAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIk8KEkxpc3RNb2RlbHNSZXNwb25zZRIgCgZtb2RlbHMYASADKAsyEC5yZWdzdmMudjEuTW9kZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiEKEUdldFZlcnNpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkiOQoSR2V0VmVyc2lvblJlc3BvbnNlEiMKB3ZlcnNpb24YASABKAsyEi5yZWdzdmMudjEuVmVyc2lvbiJMChNMaXN0VmVyc2lvbnNSZXF1ZXN0Eg4KBnBhcmVudBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJVChRMaXN0VmVyc2lvbnNSZXNwb25zZRIkCgh2ZXJzaW9ucxgBIAMoCzISLnJlZ3N2Yy52MS5WZXJzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJcCg9TZXRBbGlhc1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhYKDmV4cGVjdF92ZXJzaW9uGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkiMwoQU2V0QWxpYXNSZXNwb25zZRIfCgVhbGlhcxgBIAEoCzIQLnJlZ3N2Yy52MS5BbGlhcyIfCg9HZXRBbGlhc1JlcXVlc3QSDAoEbmFtZRgBIAEoCSIzChBHZXRBbGlhc1Jlc3BvbnNlEh8KBWFsaWFzGAEgASgLMhAucmVnc3ZjLnYxLkFsaWFzIlAKF0xpc3RBbGlhc0hpc3RvcnlSZXF1ZXN0Eg4KBnBhcmVudBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJcChhMaXN0QWxpYXNIaXN0b3J5UmVzcG9uc2USJwoHY2hhbmdlcxgBIAMoCzIWLnJlZ3N2Yy52MS5BbGlhc0NoYW5nZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkykAUKD1JlZ2lzdHJ5U2VydmljZRJMCgtDcmVhdGVNb2RlbBIdLnJlZ3N2Yy52MS5DcmVhdGVNb2RlbFJlcXVlc3QaHi5yZWdzdmMudjEuQ3JlYXRlTW9kZWxSZXNwb25zZRJICghHZXRNb2RlbBIaLnJlZ3N2Yy52MS5HZXRNb2RlbFJlcXVlc3QaGy5yZWdzdmMudjEuR2V0TW9kZWxSZXNwb25zZSIDkAIBEk4KCkxpc3RNb2RlbHMSHC5yZWdzdmMudjEuTGlzdE1vZGVsc1JlcXVlc3QaHS5yZWdzdmMudjEuTGlzdE1vZGVsc1Jlc3BvbnNlIgOQAgESTgoKR2V0VmVyc2lvbhIcLnJlZ3N2Yy52MS5HZXRWZXJzaW9uUmVxdWVzdBodLnJlZ3N2Yy52MS5HZXRWZXJzaW9uUmVzcG9uc2UiA5ACARJUCgxMaXN0VmVyc2lvbnMSHi5yZWdzdmMudjEuTGlzdFZlcnNpb25zUmVxdWVzdBofLnJlZ3N2Yy52MS5MaXN0VmVyc2lvbnNSZXNwb25zZSIDkAIBEkMKCFNldEFsaWFzEhoucmVnc3ZjLnYxLlNldEFsaWFzUmVxdWVzdBobLnJlZ3N2Yy52MS5TZXRBbGlhc1Jlc3BvbnNlEkgKCEdldEFsaWFzEhoucmVnc3ZjLnYxLkdldEFsaWFzUmVxdWVzdBobLnJlZ3N2Yy52MS5HZXRBbGlhc1Jlc3BvbnNlIgOQAgESYAoQTGlzdEFsaWFzSGlzdG9yeRIiLnJlZ3N2Yy52MS5MaXN0QWxpYXNIaXN0b3J5UmVxdWVzdBojLnJlZ3N2Yy52MS5MaXN0QWxpYXNIaXN0b3J5UmVzcG9uc2UiA5ACAUIiWiByZWdzdmMuZGV2L2dvL3JlZ3N2Yy92MTtyZWdzdmN2MWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChhyZWdzdmMvdjEvcmVnaXN0cnkucHJvdG8SCXJlZ3N2Yy52MSLeAQoFTW9kZWwSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIvCgtjcmVhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDXZlcnNpb25fY291bnQYBSABKAQSFgoObGF0ZXN0X3ZlcnNpb24YBiABKAQSIQoHYWxpYXNlcxgHIAMoCzIQLnJlZ3N2Yy52MS5BbGlhcyLcAwoHVmVyc2lvbhIMCgRuYW1lGAEgASgJEg4KBm51bWJlchgCIAEoBBIOCgZkaWdlc3QYAyABKAkSEgoKZmlsZV9jb3VudBgEIAEoBBIMCgRzaXplGAUgASgEEi8KC2NyZWF0ZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghtZXRhZGF0YRgHIAEoCzIaLnJlZ3N2Yy52MS5WZXJzaW9uTWV0YWRhdGESDwoHYWxpYXNlcxgIIAMoCRINCgVidWlsZBgJIAEoCRISCgpsb2dfZGlnZXN0GAogASgJEhMKC3N0b3JlZF9zaXplGAsgASgEEhUKDXJlY29yZF9kaWdlc3QYDCABKAkSDgoGYXV0aG9yGA0gASgJEgsKA2JhZBgOIAEoCBISCgpiYWRfcmVhc29uGA8gASgJEjAKDGFyY2hpdmVfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZGVsZXRlX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnB1cmdlX3RpbWUYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIu8CCg9WZXJzaW9uTWV0YWRhdGESEwoLZGVzY3JpcHRpb24YASABKAkSNgoGcGFyYW1zGAIgAygLMiYucmVnc3ZjLnYxLlZlcnNpb25NZXRhZGF0YS5QYXJhbXNFbnRyeRI4CgdtZXRyaWNzGAMgAygLMicucmVnc3ZjLnYxLlZlcnNpb25NZXRhZGF0YS5NZXRyaWNzRW50cnkSMgoEdGFncxgEIAMoCzIkLnJlZ3N2Yy52MS5WZXJzaW9uTWV0YWRhdGEuVGFnc0VudHJ5GkQKC1BhcmFtc0VudHJ5EgsKA2tleRgBIAEoCRIkCgV2YWx1ZRgCIAEoCzIVLnJlZ3N2Yy52MS5QYXJhbVZhbHVlOgI4ARouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ARorCglUYWdzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJvCgpQYXJhbVZhbHVlEhYKDHN0cmluZ192YWx1ZRgBIAEoCUgAEhMKCWludF92YWx1ZRgCIAEoEkgAEhYKDGRvdWJsZV92YWx1ZRgDIAEoAUgAEhQKCmJvb2xfdmFsdWUYBCABKAhIAEIGCgRraW5kIlcKBUFsaWFzEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIvCgt1cGRhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAirAEKC0FsaWFzQ2hhbmdlEg8KB3ZlcnNpb24YASABKAkSGAoQcHJldmlvdXNfdmVyc2lvbhgCIAEoCRIoCgR0aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZhdXRob3IYBCABKAkSDgoGcmVhc29uGAUgASgJEigKBGtpbmQYBiABKA4yGi5yZWdzdmMudjEuQWxpYXNDaGFuZ2VLaW5kIksKEkNyZWF0ZU1vZGVsUmVxdWVzdBIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiNgoTQ3JlYXRlTW9kZWxSZXNwb25zZRIfCgVtb2RlbBgBIAEoCzIQLnJlZ3N2Yy52MS5Nb2RlbCIfCg9HZXRNb2RlbFJlcXVlc3QSDAoEbmFtZRgBIAEoCSIzChBHZXRNb2RlbFJlc3BvbnNlEh8KBW1vZGVsGAEgASgLMhAucmVnc3ZjLnYxLk1vZGVsIkoKEUxpc3RNb2RlbHNSZXF1ZXN0Eg4KBnBhcmVudBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJPChJMaXN0TW9kZWxzUmVzcG9uc2USIAoGbW9kZWxzGAEgAygLMhAucmVnc3ZjLnYxLk1vZGVsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIhChFHZXRWZXJzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJIjkKEkdldFZlcnNpb25SZXNwb25zZRIjCgd2ZXJzaW9uGAEgASgLMhIucmVnc3ZjLnYxLlZlcnNpb24iZQoTTGlzdFZlcnNpb25zUmVxdWVzdBIOCgZwYXJlbnQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkSFwoPaW5jbHVkZV9kZWxldGVkGAQgASgIIlUKFExpc3RWZXJzaW9uc1Jlc3BvbnNlEiQKCHZlcnNpb25zGAEgAygLMhIucmVnc3ZjLnYxLlZlcnNpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJInwKD1NldEFsaWFzUmVxdWVzdBIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSFgoOZXhwZWN0X3ZlcnNpb24YAyABKAkSEgoKcmVxdWVzdF9pZBgEIAEoCRIOCgZhdXRob3IYBSABKAkSDgoGcmVhc29uGAYgASgJIjMKEFNldEFsaWFzUmVzcG9uc2USHwoFYWxpYXMYASABKAsyEC5yZWdzdmMudjEuQWxpYXMiHwoPR2V0QWxpYXNSZXF1ZXN0EgwKBG5hbWUYASABKAkiMwoQR2V0QWxpYXNSZXNwb25zZRIfCgVhbGlhcxgBIAEoCzIQLnJlZ3N2Yy52MS5BbGlhcyJQChdMaXN0QWxpYXNIaXN0b3J5UmVxdWVzdBIOCgZwYXJlbnQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiXAoYTGlzdEFsaWFzSGlzdG9yeVJlc3BvbnNlEicKB2NoYW5nZXMYASADKAsyFi5yZWdzdmMudjEuQWxpYXNDaGFuZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKnMKD0FsaWFzQ2hhbmdlS2luZBIhCh1BTElBU19DSEFOR0VfS0lORF9VTlNQRUNJRklFRBAAEh0KGUFMSUFTX0NIQU5HRV9LSU5EX1BST01PVEUQARIeChpBTElBU19DSEFOR0VfS0lORF9ST0xMQkFDSxACMpAFCg9SZWdpc3RyeVNlcnZpY2USTAoLQ3JlYXRlTW9kZWwSHS5yZWdzdmMudjEuQ3JlYXRlTW9kZWxSZXF1ZXN0Gh4ucmVnc3ZjLnYxLkNyZWF0ZU1vZGVsUmVzcG9uc2USSAoIR2V0TW9kZWwSGi5yZWdzdmMudjEuR2V0TW9kZWxSZXF1ZXN0GhsucmVnc3ZjLnYxLkdldE1vZGVsUmVzcG9uc2UiA5ACARJOCgpMaXN0TW9kZWxzEhwucmVnc3ZjLnYxLkxpc3RNb2RlbHNSZXF1ZXN0Gh0ucmVnc3ZjLnYxLkxpc3RNb2RlbHNSZXNwb25zZSIDkAIBEk4KCkdldFZlcnNpb24SHC5yZWdzdmMudjEuR2V0VmVyc2lvblJlcXVlc3QaHS5yZWdzdmMudjEuR2V0VmVyc2lvblJlc3BvbnNlIgOQAgESVAoMTGlzdFZlcnNpb25zEh4ucmVnc3ZjLnYxLkxpc3RWZXJzaW9uc1JlcXVlc3QaHy5yZWdzdmMudjEuTGlzdFZlcnNpb25zUmVzcG9uc2UiA5ACARJDCghTZXRBbGlhcxIaLnJlZ3N2Yy52MS5TZXRBbGlhc1JlcXVlc3QaGy5yZWdzdmMudjEuU2V0QWxpYXNSZXNwb25zZRJICghHZXRBbGlhcxIaLnJlZ3N2Yy52MS5HZXRBbGlhc1JlcXVlc3QaGy5yZWdzdmMudjEuR2V0QWxpYXNSZXNwb25zZSIDkAIBEmAKEExpc3RBbGlhc0hpc3RvcnkSIi5yZWdzdmMudjEuTGlzdEFsaWFzSGlzdG9yeVJlcXVlc3QaIy5yZWdzdmMudjEuTGlzdEFsaWFzSGlzdG9yeVJlc3BvbnNlIgOQAgFCIlogcmVnc3ZjLmRldi9nby9yZWdzdmMvdjE7cmVnc3ZjdjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Model is a named thing with versions. All fields but `description` are set by the server.
@@ -156,6 +156,48 @@ export type Version = Message<"regsvc.v1.Version"> & {
    * @generated from field: string record_digest = 12;
    */
   recordDigest: string;
+
+  /**
+   * Who pushed it, as the client said; not proven.
+   *
+   * @generated from field: string author = 13;
+   */
+  author: string;
+
+  /**
+   * Somebody marked it as bad; see PromotionService.MarkVersion.
+   *
+   * @generated from field: bool bad = 14;
+   */
+  bad: boolean;
+
+  /**
+   * Why.
+   *
+   * @generated from field: string bad_reason = 15;
+   */
+  badReason: string;
+
+  /**
+   * Since when it is archived; not set when it is not. See LifecycleService.
+   *
+   * @generated from field: google.protobuf.Timestamp archive_time = 16;
+   */
+  archiveTime?: Timestamp | undefined;
+
+  /**
+   * Since when it is deleted; not set when it is not.
+   *
+   * @generated from field: google.protobuf.Timestamp delete_time = 17;
+   */
+  deleteTime?: Timestamp | undefined;
+
+  /**
+   * When it is removed for good.
+   *
+   * @generated from field: google.protobuf.Timestamp purge_time = 18;
+   */
+  purgeTime?: Timestamp | undefined;
 };
 
 /**
@@ -307,6 +349,27 @@ export type AliasChange = Message<"regsvc.v1.AliasChange"> & {
    * @generated from field: google.protobuf.Timestamp time = 3;
    */
   time?: Timestamp | undefined;
+
+  /**
+   * Who moved it, as the client said; not proven.
+   *
+   * @generated from field: string author = 4;
+   */
+  author: string;
+
+  /**
+   * Why it was moved.
+   *
+   * @generated from field: string reason = 5;
+   */
+  reason: string;
+
+  /**
+   * How it was moved.
+   *
+   * @generated from field: regsvc.v1.AliasChangeKind kind = 6;
+   */
+  kind: AliasChangeKind;
 };
 
 /**
@@ -527,6 +590,13 @@ export type ListVersionsRequest = Message<"regsvc.v1.ListVersionsRequest"> & {
    * @generated from field: string page_token = 3;
    */
   pageToken: string;
+
+  /**
+   * Also those that are deleted and not removed yet.
+   *
+   * @generated from field: bool include_deleted = 4;
+   */
+  includeDeleted: boolean;
 };
 
 /**
@@ -595,6 +665,20 @@ export type SetAliasRequest = Message<"regsvc.v1.SetAliasRequest"> & {
    * @generated from field: string request_id = 4;
    */
   requestId: string;
+
+  /**
+   * Who asks; at most 200 bytes.
+   *
+   * @generated from field: string author = 5;
+   */
+  author: string;
+
+  /**
+   * Why; kept in the history. At most 4 KiB.
+   *
+   * @generated from field: string reason = 6;
+   */
+  reason: string;
 };
 
 /**
@@ -721,6 +805,36 @@ export const ListAliasHistoryResponseSchema: GenMessage<ListAliasHistoryResponse
   messageDesc(file_regsvc_v1_registry, 21);
 
 /**
+ * How an alias was moved.
+ *
+ * @generated from enum regsvc.v1.AliasChangeKind
+ */
+export enum AliasChangeKind {
+  /**
+   * By SetAlias, or when a version was committed.
+   *
+   * @generated from enum value: ALIAS_CHANGE_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: ALIAS_CHANGE_KIND_PROMOTE = 1;
+   */
+  PROMOTE = 1,
+
+  /**
+   * @generated from enum value: ALIAS_CHANGE_KIND_ROLLBACK = 2;
+   */
+  ROLLBACK = 2,
+}
+
+/**
+ * Describes the enum regsvc.v1.AliasChangeKind.
+ */
+export const AliasChangeKindSchema: GenEnum<AliasChangeKind> = /*@__PURE__*/
+  enumDesc(file_regsvc_v1_registry, 0);
+
+/**
  * RegistryService is the catalogue: models, their immutable versions, and the aliases that name them.
  * Versions are made by ArtifactService.CommitUpload. The rules for names, errors and retries stand at
  * CapabilitiesService.
@@ -786,7 +900,8 @@ export const RegistryService: GenService<{
    * Points an alias at a version, making or moving it. Setting it to what it is succeeds and adds no
    * history. Errors: NOT_FOUND (version); INVALID_ARGUMENT (bad alias, `latest`); ABORTED, reason
    * ETAG_MISMATCH (the alias is not at `expect_version`; metadata["version"] tells where it is);
-   * RESOURCE_EXHAUSTED (more than 1,000 aliases in the model).
+   * RESOURCE_EXHAUSTED (more than 1,000 aliases in the model); FAILED_PRECONDITION, reason ALIAS_PROTECTED (only
+   * PromotionService moves it), VERSION_BAD.
    *
    * @generated from rpc regsvc.v1.RegistryService.SetAlias
    */
