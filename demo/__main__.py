@@ -28,6 +28,11 @@ STEPS = ("fetch", "evaluate", "package", "publish")
 CHANGED_LAYER = 5
 CACHE = ROOT / ".cache/demo"
 
+GATE = (
+    "version.metrics.accuracy > 0.95"
+    " && (!has(current.metrics.accuracy) || version.metrics.accuracy >= current.metrics.accuracy)"
+)
+
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 
 
@@ -208,22 +213,40 @@ def show(story: Story, *arguments: str) -> None:
 
 
 def deploy(story: Story, source: Path, tuned: Path) -> None:
-    """Move prod, pull by alias, roll back, pull again."""
-    target = story.work / "serving"
-    original = story.command.json("show", f"{MODEL}:1")["reference"]
-    variant_reference = story.command.json("show", MODEL)["reference"]
+    """Promote by a gate, pull by alias, roll back, pull again."""
+    target, prod = story.work / "serving", f"{MODEL}@prod"
+    command = story.command
 
-    heading("prod moves to the variant; a pull by alias brings exactly that")
-    story.command.json("alias", "set", original, "prod")
-    story.command.json("alias", "set", variant_reference, "prod")
+    heading("prod has a gate: who is not good enough, or was not approved, stays out")
+    command.json("alias", "set", f"{MODEL}:1", "prod")
+    command.json("gate", "set", prod, "--gate", GATE, "--approvals", "1")
+    refusal = command.refused("promote", f"{MODEL}:2", "prod")
+    say(f"  {refusal}")
+    holds("a version without the metric is refused", "version.metrics.accuracy is missing" in refusal)
+    refusal = command.refused("promote", f"{MODEL}:3", "prod")
+    say(f"  {refusal}")
+    holds("the gate lets the variant in, but nobody has approved it", "0 of 1 approvals" in refusal)
+    holds(
+        "no other command goes around", "protected" in command.refused("alias", "set", f"{MODEL}:3", "prod")
+    )
+    own = command.refused("approve", f"{MODEL}:3", "prod")
+    holds("whoever pushed it does not approve it", "ann pushed" in own)
+    with regsvc.connect(story.endpoint) as client:
+        client.approve(f"{MODEL}:3", "prod", author="bob", comment="read the comparison")
+    say("bob approves it, from Python")
+    moved = command.json(
+        "promote", f"{MODEL}:3", "prod", "--expect", f"{MODEL}:1", "--reason", "more accurate"
+    )
+    holds("now it is promoted", (moved["previous"], moved["reference"]) == (f"{MODEL}:1", f"{MODEL}:3"))
     pull(story, "pull @prod", target, tuned)
 
-    heading("prod rolls back to what its history says it was")
-    history = story.command.json("alias", "history", f"{MODEL}@prod")
-    previous = history[0]["previous"]
-    holds("the version before is the first one", previous == original)
-    story.command.json("alias", "set", previous, "prod")
+    heading("prod rolls back with one command")
+    back = command.json("rollback", prod, "--reason", "slower than before", "--mark-bad")
+    holds("it names what it named before", back["reference"] == f"{MODEL}:1")
     pull(story, "pull @prod again", target, source)
+    bad = command.refused("promote", f"{MODEL}:3", "prod")
+    holds("what was marked as bad is not promoted again", "bad" in bad)
+    show(story, "history", prod)
     elsewhere = story.work / "elsewhere"
     pull(story, "pull elsewhere, from the cache", elsewhere, source)
 

@@ -48,6 +48,7 @@ class Regsvc:
         self._environment = {
             **os.environ,
             "REGSVC_ENDPOINT": endpoint,
+            "REGSVC_AUTHOR": "ann",
             # Nothing of the demo stays behind.
             "REGSVC_CACHE": str(folder / "cache"),
             "REGSVC_STATE": str(folder / "state"),
@@ -69,6 +70,16 @@ class Regsvc:
         if done.returncode != 0:
             raise CommandFailed(f"regsvc {shlex.join(arguments)}: {done.stderr.strip()}")
         return json.loads(done.stdout)
+
+    def refused(self, *arguments: str) -> str:
+        """Run a command that has to be refused, with status 1, and give its line of error."""
+        self._say(f"$ regsvc {shlex.join(arguments)}")
+        done = subprocess.run(
+            _regsvc(*arguments), env=self._environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 1:
+            raise CommandFailed(f"regsvc {shlex.join(arguments)} ended with {done.returncode}: {done.stdout}")
+        return done.stderr.strip()
 
     def text(self, *arguments: str) -> str:
         """Run a command and give what it printed for people."""
