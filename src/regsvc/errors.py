@@ -236,6 +236,18 @@ class StepEnded(FailedPrecondition):
     reason = "STEP_ENDED"
 
 
+class DeploymentAlive(FailedPrecondition):
+    """A deployment cannot be forgotten while its follower holds its lease."""
+
+    reason = "DEPLOYMENT_ALIVE"
+
+
+class NotFollowed(FailedPrecondition):
+    """A folder is not one that a follower may change."""
+
+    reason = "NOT_FOLLOWED"
+
+
 class Aborted(RegsvcError):
     """Another writer won."""
 

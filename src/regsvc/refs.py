@@ -84,6 +84,22 @@ class AliasName:
 
 
 @dataclass(frozen=True)
+class DeploymentName:
+    """A follower of one of a model's aliases."""
+
+    model: ModelName
+    deployment: str
+
+    @property
+    def wire(self) -> str:
+        """`namespaces/{ns}/models/{model}/deployments/{deployment}`"""
+        return f"{self.model.wire}/deployments/{self.deployment}"
+
+    def __str__(self) -> str:
+        return f"{self.model}/deployments/{self.deployment}"
+
+
+@dataclass(frozen=True)
 class BuildName:
     """A build of a model."""
 
@@ -200,6 +216,19 @@ def alias_from_wire(name: str) -> AliasName:
     if len(parts) != 6 or parts[4] != "aliases":
         raise _bad("alias", name, "expected {model}/aliases/{alias}")
     return AliasName(_model_parts(parts, name), check_alias(parts[5]))
+
+
+def deployment_from_wire(name: str) -> DeploymentName:
+    """`{model}/deployments/{deployment}`. Raises `NameInvalid`."""
+    parts = name.split("/")
+    if len(parts) != 6 or parts[4] != "deployments":
+        raise _bad("deployment", name, "expected {model}/deployments/{deployment}")
+    return DeploymentName(_model_parts(parts, name), check_deployment(parts[5]))
+
+
+def check_deployment(text: str) -> str:
+    """Return the id of a deployment. Raises `NameInvalid`."""
+    return _id(text, "deployment")
 
 
 def build_from_wire(name: str) -> BuildName:

@@ -96,6 +96,16 @@ def named(db: Reader, name: AliasName) -> int | None:
     return found
 
 
+def generation(db: Reader, name: AliasName) -> int:
+    """Counts up with every move of an alias; 0 when it does not exist."""
+    found = db.value(
+        "SELECT max(c.id) FROM alias_changes c JOIN aliases a ON a.id = c.alias_id JOIN models m ON m.id = a.model_id"
+        " JOIN namespaces n ON n.id = m.namespace_id WHERE n.name = ? AND m.name = ? AND a.name = ?",
+        [name.model.namespace, name.model.model, name.alias],
+    )
+    return int(found or 0)
+
+
 def mismatch(db: Reader, name: AliasName, current: int | None) -> EtagMismatch:
     """That an alias is not where the caller expected it: it names `current`, a version's id."""
     now = "nothing" if current is None else str(_ref(db, name.model, current))
@@ -132,6 +142,7 @@ def point(tx: Transaction, name: AliasName, version_id: int, by: Move) -> None:
         [alias_id, version_id, current, at, by.author, by.reason, int(by.kind)],
     )
     models.touch(tx, model_id)
+    tx.notify(name.wire)
     events.record(
         tx,
         "alias.set",

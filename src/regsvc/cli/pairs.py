@@ -32,6 +32,11 @@ def tag_option(command: Command) -> Command:
     return _option("--tag", "tags", "A tag.", str)(command)
 
 
+def host_label_option(command: Command) -> Command:
+    """`--label K=V`, repeatable; the function gets them as `labels`."""
+    return _option("--label", "labels", "Kept in the inventory.", str)(command)
+
+
 def _option(flag: str, name: str, text: str, convert: Callable[[str], Any]) -> Callable[[Command], Command]:
     def parse(ctx: click.Context, option: click.Parameter, pairs: Sequence[str]) -> dict[str, Any]:
         parsed = {}

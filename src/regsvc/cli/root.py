@@ -37,6 +37,8 @@ _COMMANDS = {
     "mark": ("regsvc.cli.promotion:mark", "Mark a version as bad, or as good again."),
     "history": ("regsvc.cli.models:history", "Print everything that an alias ever named."),
     "resolve": ("regsvc.cli.promotion:resolve", "Say what an alias names, or named at a time."),
+    "follow": ("regsvc.cli.deployment:follow", "Keep a folder equal to what an alias names."),
+    "deployments": ("regsvc.cli.deployment:deployments", "List who serves what."),
     "build": ("regsvc.cli.builds:build", "Run, list, show and cancel builds."),
     "logs": ("regsvc.cli.logs:logs", "Print or follow the log of a build."),
     "watch": ("regsvc.cli.events:watch", "Print what changes in the registry, as it happens."),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from regsvc.client.verbs.builds import Builds
+from regsvc.client.verbs.deployments import Deployments
 from regsvc.client.verbs.metrics import Metrics
 from regsvc.client.verbs.models import Models
 from regsvc.client.verbs.promotions import Promotions
@@ -14,6 +15,7 @@ from regsvc.client.verbs.records import Records
 from regsvc.refs import DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:
+    from regsvc.client.following import Follower, Happening, OnChange
     from regsvc.client.importing.hf import ImportReport, Listener
     from regsvc.client.importing.mlflow_report import MlflowReport
     from regsvc.client.importing.mlflow_report import Progress as LineListener
@@ -30,13 +32,45 @@ def connect(endpoint: str | None = None) -> Client:
     return Client(endpoint or os.environ.get(ENDPOINT_VARIABLE) or DEFAULT_ENDPOINT)
 
 
-class Client(Models, Promotions, Records, Metrics, Builds):
+class Client(Models, Promotions, Records, Metrics, Builds, Deployments):
     """A model registry. Any number of threads may use one; close it, or use it as a context manager.
 
     References are `[namespace/]model[:N | @alias | @b3:HEX]`; one that begins with `regsvc://host[:port]/` goes
     to that server. Calls wait about 90 s for a server that went away and raise `Unavailable` after that; every
     method may raise that, and `NameInvalid` for a malformed reference.
     """
+
+    def follow(
+        self,
+        alias: str,
+        dest: str | os.PathLike[str],
+        *,
+        on_change: OnChange | None = None,
+        on_happening: Callable[[Happening], None] | None = None,
+        layout: str = "plain",
+        host: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        keep: int = 1,
+    ) -> Follower:
+        """Keep the folder `dest` equal to what an alias names (docs/deployment.md).
+
+        `with client.follow(...)` follows beside the block, `.run()` until `.stop()`. `on_change` makes whoever serves
+        take a version; if it raises, the version before is served again. `keep` is how many others stay. Raises
+        `NameInvalid`, `InvalidArgument` (layout).
+        """
+        from regsvc.client.following import Follower
+
+        return Follower(
+            self,
+            alias,
+            dest,
+            on_change=on_change,
+            on_happening=on_happening,
+            layout=layout,
+            host=host,
+            labels=labels,
+            keep=keep,
+        )
 
     def plot(
         self,

@@ -22,6 +22,7 @@ from regsvc.v1 import (
     capabilities_pb2_grpc,
     compare_pb2_grpc,
     dataset_pb2_grpc,
+    deployment_pb2_grpc,
     event_pb2_grpc,
     lineage_pb2_grpc,
     metric_pb2_grpc,
@@ -84,6 +85,7 @@ class Connection:
         self.datasets = dataset_pb2_grpc.DatasetServiceStub(self._channel)
         self.compare = compare_pb2_grpc.CompareServiceStub(self._channel)
         self.records = record_pb2_grpc.RecordServiceStub(self._channel)
+        self.deployments = deployment_pb2_grpc.DeploymentServiceStub(self._channel)
         self.events = event_pb2_grpc.EventServiceStub(self._channel)
         self.capabilities_stub = capabilities_pb2_grpc.CapabilitiesServiceStub(self._channel)
         self._lock = threading.Lock()  # protects _capabilities and _bulk

@@ -20,6 +20,7 @@ from regsvc.server.capabilities import CapabilitiesServicer
 from regsvc.server.compare import CompareServicer
 from regsvc.server.config import ServerConfig
 from regsvc.server.datasets import DatasetServicer
+from regsvc.server.deployments import DeploymentServicer
 from regsvc.server.events import EventServicer
 from regsvc.server.framing import BulkFraming
 from regsvc.server.hub import Hub
@@ -44,6 +45,8 @@ from regsvc.v1 import (
     compare_pb2_grpc,
     dataset_pb2,
     dataset_pb2_grpc,
+    deployment_pb2,
+    deployment_pb2_grpc,
     event_pb2,
     event_pb2_grpc,
     lineage_pb2,
@@ -70,6 +73,7 @@ SERVICES = tuple(
         (capabilities_pb2, "CapabilitiesService"),
         (compare_pb2, "CompareService"),
         (dataset_pb2, "DatasetService"),
+        (deployment_pb2, "DeploymentService"),
         (event_pb2, "EventService"),
         (lineage_pb2, "LineageService"),
         (metric_pb2, "MetricService"),
@@ -140,6 +144,9 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     dataset_pb2_grpc.add_DatasetServiceServicer_to_server(DatasetServicer(app, control), server)
     compare_pb2_grpc.add_CompareServiceServicer_to_server(CompareServicer(app, bulk), server)
     record_pb2_grpc.add_RecordServiceServicer_to_server(RecordServicer(app, bulk, control, uploads), server)
+    deployment_pb2_grpc.add_DeploymentServiceServicer_to_server(
+        DeploymentServicer(app, control, tails, hub, config.heartbeat), server
+    )
     event_pb2_grpc.add_EventServiceServicer_to_server(
         EventServicer(app, tails, hub, config.heartbeat), server
     )

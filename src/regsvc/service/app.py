@@ -8,6 +8,7 @@ from regsvc.catalog.database import Catalog, page_secret, store_id
 from regsvc.service.builds import Builds
 from regsvc.service.comparing import Comparer
 from regsvc.service.datasets import Datasets
+from regsvc.service.deployments import Deployments
 from regsvc.service.directions import Directions
 from regsvc.service.events import Events
 from regsvc.service.housekeeping import Housekeeping
@@ -61,6 +62,7 @@ class RegistryApp:
         self.logs = Logs(self.catalog, self.store, self.files, self.limits)
         self.records = Records(self.catalog, self.store, self.files, pager, self.limits)
         self.promotions = Promotions(self.catalog, self.limits)
+        self.deployments = Deployments(self.catalog, pager)
         self.searcher = Searcher(self.catalog, pager, self.limits)
         self.lineage = Lineage(self.catalog)
         self.series = Series(self.catalog, self.limits)

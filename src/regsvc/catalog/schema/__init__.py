@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlite_utils import Migrations
 
-from regsvc.catalog.schema import metrics, promotion, records, searching, spine
+from regsvc.catalog.schema import deployments, metrics, promotion, records, searching, spine
 
 __all__ = ["MIGRATIONS"]
 
@@ -22,5 +22,6 @@ for _step in (
     metrics.best_values,
     searching.more_search,
     promotion.promotion,
+    deployments.deployments,
 ):
     MIGRATIONS()(_step)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from regsvc import errors, refs
 from regsvc.client import catalog
+from regsvc.client.author import author
 from regsvc.client.connection import Connection
 from regsvc.client.importing import mlflow_builds as written
 from regsvc.client.importing.mlflow_builds import RUN_ID, moment, text_of
@@ -116,7 +117,7 @@ class VersionWriter:
                 if now.get(alias) != version.reference:
                     with failing(self._report, where, self._store.failure):
                         ref = refs.parse_reference(version.reference).version
-                        catalog.set_alias(self._connection, ref, alias)
+                        catalog.set_alias(self._connection, ref, alias, author(), "import from MLflow")
                         self._report.aliases.append(f"{name}@{alias}")
             taken.add(alias)
 

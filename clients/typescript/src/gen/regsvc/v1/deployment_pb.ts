@@ -446,7 +446,7 @@ export const DeploymentService: GenService<{
    * Registers a follower and tells it what to serve, for as long as the stream lasts. The client sends `hello` first, then a
    * `report` whenever something has changed, and at least every lease_seconds / 3 anything, an empty message too. The
    * server answers `hello` with the first target, then sends a target whenever the alias moves, and heartbeats. One
-   * `deployment` id has one stream: a newer one ends the older with ABORTED, reason WRITER_REPLACED.
+   * `deployment` id has one stream: a newer one ends the older with ABORTED, reason SUPERSEDED.
    * When the stream ends the deployment stays in the inventory, and is AWAY when its lease has lapsed.
    * Errors: INVALID_ARGUMENT (hello missing or twice, bad names, text too long); NOT_FOUND (model; an alias that does not exist
    * yet is waited for, with a target without version); RESOURCE_EXHAUSTED (more than 10,000 deployments in a model).
