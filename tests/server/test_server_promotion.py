@@ -155,6 +155,17 @@ def test_approvals_are_those_of_others_than_the_pusher(wire: Wire) -> None:
     ]
 
 
+def test_a_version_has_so_many_approvals(wire: Wire) -> None:
+    model = Model(wire, 0.9)
+    for number in range(500):
+        model.approve(1, f"author {number}", comment="x" * 4096)
+    with wire.refused("RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"):
+        model.approve(1, "one more")
+    model.approve(1, "author 7", comment="changed")
+    request = pb.ListApprovalsRequest(version=model.version(1))
+    assert len(wire.promotions.ListApprovals(request, timeout=LIMIT).approvals) == 500
+
+
 def test_an_approval_is_taken_back(wire: Wire) -> None:
     model = Model(wire, 0.9)
     model.rules(approvals=1)

@@ -1415,7 +1415,7 @@ func (x *ListApprovalsRequest) GetVersion() string {
 // Response of PromotionService.ListApprovals.
 type ListApprovalsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most 1,000 are kept of a version.
+	// At most 500 are kept of a version.
 	Approvals     []*Approval `protobuf:"bytes,1,rep,name=approvals,proto3" json:"approvals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

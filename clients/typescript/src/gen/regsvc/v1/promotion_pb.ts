@@ -754,7 +754,7 @@ export const ListApprovalsRequestSchema: GenMessage<ListApprovalsRequest> = /*@_
  */
 export type ListApprovalsResponse = Message<"regsvc.v1.ListApprovalsResponse"> & {
   /**
-   * At most 1,000 are kept of a version.
+   * At most 500 are kept of a version.
    *
    * @generated from field: repeated regsvc.v1.Approval approvals = 1;
    */
