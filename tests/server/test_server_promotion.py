@@ -206,6 +206,27 @@ def test_of_two_promotions_that_race_one_wins_and_the_other_learns_the_new_value
     assert all(later.previous_version == earlier.version for earlier, later in itertools.pairwise(changes))
 
 
+def test_a_gate_is_asked_in_the_transaction_that_moves_the_alias(wire: Wire) -> None:
+    """However promotions race, none moves the alias to a version that is worse than the one it takes the place of."""
+    scores = [0.1 * number for number in range(1, 9)]
+    model = Model(wire, *scores)
+    model.rules(gate="!has(current.number) || version.metrics.f1 > current.metrics.f1")
+
+    def attempt(number: int) -> bool:
+        try:
+            return bool(model.promote(number))
+        except grpc.RpcError as error:
+            assert "version.metrics.f1 > current.metrics.f1 is false" in str(error.details())  # noqa: PT017
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        allowed = list(pool.map(attempt, [1, 5, 2, 6, 3, 7, 4, 8]))
+    named = [int(change.version.rpartition("/")[2]) for change in model.history()]
+    assert named == sorted(named)
+    assert len(named) == allowed.count(True)
+    assert named[-1] == 8
+
+
 def test_a_bad_version_is_not_promoted_and_not_gone_back_to(wire: Wire) -> None:
     model = Model(wire, 0.7, 0.8, 0.9)
     for number in (1, 2, 3):
