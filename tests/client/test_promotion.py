@@ -116,6 +116,7 @@ def test_an_alias_is_resolved_in_the_past(client: regsvc.Client) -> None:
     with pytest.raises(NameInvalid):
         client.resolve("team/fraud:1")
     server = f"regsvc://{client.endpoint}/"
+    assert [each.reference for each in client.alias_history(f"{server}team/fraud@prod")][-1] == "team/fraud:1"
     assert client.resolve(f"{server}team/fraud@prod").version.number == 2
     with pytest.raises(NameInvalid):
         client.resolve(f"{server}team/fraud:1")

@@ -9,6 +9,8 @@ import pytest
 from server.wire import LIMIT, Wire
 from support import Server
 
+from regsvc.v1 import metric_pb2 as met
+from regsvc.v1 import metric_pb2_grpc
 from regsvc.v1 import promotion_pb2 as pb
 from regsvc.v1 import record_pb2 as rec
 from regsvc.v1 import registry_pb2 as reg
@@ -196,3 +198,21 @@ def test_a_version_of_another_model_is_refused(gated: Wire) -> None:
     for fields in ({"version": other}, {"version": own, "current": other}):
         with gated.refused("INVALID_ARGUMENT", "INVALID_ARGUMENT"):
             gated.promotions.TestGate(pb.TestGateRequest(gate="true", alias=PROD, **fields), timeout=LIMIT)
+
+
+def test_a_gate_goes_through_lists_within_bounds(gated: Wire) -> None:
+    version = gated.push("g/many", {"a": b"1"}).name
+    metrics = metric_pb2_grpc.MetricServiceStub(gated.channel)
+    for part in range(2):
+        points = [met.EvaluationPoint(key=f"k{part}-{number}", value=0.5) for number in range(1000)]
+        metrics.AddEvaluation(
+            met.AddEvaluationRequest(version=version, source="s", points=points), timeout=LIMIT
+        )
+    alias, term = "namespaces/g/models/many/aliases/prod", "version.evaluations.all(e, e.value < 1.0)"
+    for count, verdict in ((4, TRUE), (6, ERROR)):
+        gate = " && ".join([term] * count)
+        request = pb.TestGateRequest(gate=gate, alias=alias, version=version)
+        assert gated.promotions.TestGate(request, timeout=LIMIT).promotability.gate == verdict
+    gate = f"version.evaluations.all(e, {' && '.join(['e.value < 1.0'] * 40)})"
+    request = pb.TestGateRequest(gate=gate, alias=alias, version=version)
+    assert gated.promotions.TestGate(request, timeout=LIMIT).promotability.gate == TRUE

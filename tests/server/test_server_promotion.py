@@ -155,6 +155,17 @@ def test_approvals_are_those_of_others_than_the_pusher(wire: Wire) -> None:
     ]
 
 
+def test_a_version_has_so_many_approvals(wire: Wire) -> None:
+    model = Model(wire, 0.9)
+    for number in range(500):
+        model.approve(1, f"author {number}", comment="x" * 4096)
+    with wire.refused("RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"):
+        model.approve(1, "one more")
+    model.approve(1, "author 7", comment="changed")
+    request = pb.ListApprovalsRequest(version=model.version(1))
+    assert len(wire.promotions.ListApprovals(request, timeout=LIMIT).approvals) == 500
+
+
 def test_an_approval_is_taken_back(wire: Wire) -> None:
     model = Model(wire, 0.9)
     model.rules(approvals=1)
@@ -193,6 +204,27 @@ def test_of_two_promotions_that_race_one_wins_and_the_other_learns_the_new_value
     changes = model.history()
     assert len(changes) == 11
     assert all(later.previous_version == earlier.version for earlier, later in itertools.pairwise(changes))
+
+
+def test_a_gate_is_asked_in_the_transaction_that_moves_the_alias(wire: Wire) -> None:
+    """However promotions race, none moves the alias to a version that is worse than the one it takes the place of."""
+    scores = [0.1 * number for number in range(1, 9)]
+    model = Model(wire, *scores)
+    model.rules(gate="!has(current.number) || version.metrics.f1 > current.metrics.f1")
+
+    def attempt(number: int) -> bool:
+        try:
+            return bool(model.promote(number))
+        except grpc.RpcError as error:
+            assert "version.metrics.f1 > current.metrics.f1 is false" in str(error.details())  # noqa: PT017
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        allowed = list(pool.map(attempt, [1, 5, 2, 6, 3, 7, 4, 8]))
+    named = [int(change.version.rpartition("/")[2]) for change in model.history()]
+    assert named == sorted(named)
+    assert len(named) == allowed.count(True)
+    assert named[-1] == 8
 
 
 def test_a_bad_version_is_not_promoted_and_not_gone_back_to(wire: Wire) -> None:

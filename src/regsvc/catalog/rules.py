@@ -16,8 +16,8 @@ from regsvc.refs import AliasName
 
 MAX_RULES = 1000
 """Most aliases of one model that have rules."""
-MAX_APPROVALS = 1000
-"""Most approvals of one version."""
+MAX_APPROVALS = 500
+"""Most approvals of one version: with their comments they are in one message."""
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,8 @@ def approvals_of(db: Reader, version_id: int) -> list[Approval]:
 
 
 def approval_count(db: Reader, version: Version, alias: str) -> int:
-    """How many others than its author have approved a version for an alias."""
-    count = db.value(
-        "SELECT count(*) FROM approvals WHERE version_id = ? AND alias = ? AND author <> ?",
-        [version.id, alias, version.author],
-    )
+    """How many have approved a version for an alias; its author is none of them."""
+    count = db.value("SELECT count(*) FROM approvals WHERE version_id = ? AND alias = ?", [version.id, alias])
     return int(count)
 
 

@@ -103,7 +103,7 @@ def set_(ctx: click.Context, ref: str, alias_name: str, reason: str, as_json: bo
 @click.pass_context
 def history(ctx: click.Context, name: str, as_json: bool) -> None:
     """Print everything that an alias ever named, newest first."""
-    changes = list(connect_from_context(ctx).alias_history(name))
+    changes = list(connect_from_context(ctx, refs.parse_reference(name).server).alias_history(name))
     if as_json:
         emit_json([change_document(each) for each in changes])
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
@@ -21,6 +20,7 @@ from regsvc.cli.output import (
     json_option,
     json_time,
 )
+from regsvc.client.author import author as who
 from regsvc.client.capture import NOTHING, Capture
 from regsvc.client.capture import capture as take_capture
 from regsvc.client.provenance import Note, SealedRecord
@@ -125,7 +125,7 @@ def note() -> None:
 @note.command("add")
 @click.argument("ref")
 @click.argument("text")
-@click.option("--author", metavar="NAME", help="Who says so.  [default: your login name]")
+@click.option("--author", metavar="NAME", help="Who says so.  [default: REGSVC_AUTHOR, or your login name]")
 @json_option
 @click.pass_context
 def note_add(ctx: click.Context, ref: str, text: str, author: str | None, as_json: bool) -> None:
@@ -247,7 +247,7 @@ def _datasets(ctx: click.Context, option: click.Parameter, pairs: tuple[str, ...
 
 
 def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        raise click.UsageError("say who you are by --author") from None
+    name = who()
+    if not name:
+        raise click.UsageError("say who you are by --author")
+    return name

@@ -224,8 +224,10 @@ def _as_filter(node: Node) -> Node:
 
 def _evaluated(expression: Any, activation: Any) -> tuple[Verdict, str]:
     """The verdict, and what the library says when there is none."""
-    result = expression.eval(activation=activation)
-    value = result.value()
+    try:
+        value = expression.eval(activation=activation).value()
+    except RuntimeError as error:  # most of all that lists are gone through for too long: the library counts
+        return Verdict.ERROR, str(error)
     if value is True:
         return Verdict.TRUE, ""
     if value is False:
@@ -260,6 +262,8 @@ def _why(said: str, missing: Sequence[Path], nothing: bool) -> str:
         return "division by zero"
     if "overflow" in said or "out of range" in said:
         return "a number or time beyond what there is"
+    if "budget" in said:
+        return "its lists are too long to go through"
     if "overload" in said:
         return "values of types that do not go together"
     if "Key not found" in said:

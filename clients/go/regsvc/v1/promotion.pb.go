@@ -175,8 +175,9 @@ func (x *AliasRules) GetUpdateTime() *timestamppb.Timestamp {
 type GateTerm struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its text.
-	Expression string      `protobuf:"bytes,1,opt,name=expression,proto3" json:"expression,omitempty"`
-	Verdict    GateVerdict `protobuf:"varint,2,opt,name=verdict,proto3,enum=regsvc.v1.GateVerdict" json:"verdict,omitempty"`
+	Expression string `protobuf:"bytes,1,opt,name=expression,proto3" json:"expression,omitempty"`
+	// Of this operand alone.
+	Verdict GateVerdict `protobuf:"varint,2,opt,name=verdict,proto3,enum=regsvc.v1.GateVerdict" json:"verdict,omitempty"`
 	// Why it could not be evaluated.
 	Error string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
 	// What it saw, in the order of the text.
@@ -248,9 +249,10 @@ type GateValue struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As the gate has it: `version.metrics.f1`.
 	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
-	// As text; `missing` is set instead when there is no such value.
-	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
-	Missing       bool   `protobuf:"varint,3,opt,name=missing,proto3" json:"missing,omitempty"`
+	// As text, at most about 200 characters.
+	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// There is no such value.
+	Missing       bool `protobuf:"varint,3,opt,name=missing,proto3" json:"missing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -310,12 +312,14 @@ func (x *GateValue) GetMissing() bool {
 type Promotability struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether Promote would move the alias.
-	Allowed bool        `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
-	Gate    GateVerdict `protobuf:"varint,2,opt,name=gate,proto3,enum=regsvc.v1.GateVerdict" json:"gate,omitempty"`
+	Allowed bool `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
+	// Of the whole gate; unspecified without one, and when the alias names the version already.
+	Gate GateVerdict `protobuf:"varint,2,opt,name=gate,proto3,enum=regsvc.v1.GateVerdict" json:"gate,omitempty"`
 	// In the order of the gate; empty without a gate.
 	Terms []*GateTerm `protobuf:"bytes,3,rep,name=terms,proto3" json:"terms,omitempty"`
 	// Of others than the author.
-	Approvals         uint32 `protobuf:"varint,4,opt,name=approvals,proto3" json:"approvals,omitempty"`
+	Approvals uint32 `protobuf:"varint,4,opt,name=approvals,proto3" json:"approvals,omitempty"`
+	// How many the rules ask for.
 	ApprovalsRequired uint32 `protobuf:"varint,5,opt,name=approvals_required,json=approvalsRequired,proto3" json:"approvals_required,omitempty"`
 	// One line for people for each thing that is in the way.
 	Refusals      []string `protobuf:"bytes,6,rep,name=refusals,proto3" json:"refusals,omitempty"`
@@ -401,8 +405,10 @@ type Approval struct {
 	// The version, by number.
 	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
 	// namespaces/{namespace}/models/{model}/aliases/{alias}
-	Alias         string                 `protobuf:"bytes,2,opt,name=alias,proto3" json:"alias,omitempty"`
-	Author        string                 `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
+	Alias string `protobuf:"bytes,2,opt,name=alias,proto3" json:"alias,omitempty"`
+	// Who gave it, as the client said.
+	Author string `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
+	// What was said with it; the last, if several times.
 	Comment       string                 `protobuf:"bytes,4,opt,name=comment,proto3" json:"comment,omitempty"`
 	Time          *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=time,proto3" json:"time,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1415,7 +1421,7 @@ func (x *ListApprovalsRequest) GetVersion() string {
 // Response of PromotionService.ListApprovals.
 type ListApprovalsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most 1,000 are kept of a version.
+	// At most 500 are kept of a version.
 	Approvals     []*Approval `protobuf:"bytes,1,rep,name=approvals,proto3" json:"approvals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

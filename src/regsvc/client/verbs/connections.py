@@ -57,6 +57,15 @@ class Connections:
             raise NameInvalid(f"'{text}' names a version; a model is expected", name=text)
         return self._connection(reference.server), reference.version.model
 
+    def _alias(self, text: str) -> tuple[Connection, refs.AliasName]:
+        if not text.startswith("regsvc://"):
+            return self._connection(None), refs.parse_alias(text)
+        reference = refs.parse_reference(text)
+        if reference.version.alias is None:
+            raise NameInvalid(f"'{text}' names no alias", name=text)
+        name = refs.AliasName(reference.version.model, reference.version.alias)
+        return self._connection(reference.server), name
+
 
 def _target(endpoint: str) -> str:
     """What gRPC takes: a `regsvc://` prefix is for people, and the port may be left out."""

@@ -48,4 +48,4 @@ class Models(Connections):
 
     def alias_history(self, alias: str) -> Iterator[records.AliasChange]:
         """Everything that `[namespace/]model@alias` ever named, newest first. Raises `NotFound`."""
-        return catalog.alias_history(self._connection(None), refs.parse_alias(alias))
+        return catalog.alias_history(*self._alias(alias))

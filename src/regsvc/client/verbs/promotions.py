@@ -7,11 +7,9 @@ from datetime import datetime
 from regsvc import refs
 from regsvc.client import promoting
 from regsvc.client.author import author as who
-from regsvc.client.connection import Connection
 from regsvc.client.promoting import AliasRules, Approval, Promotability, Promotion, Resolved, Rollback
 from regsvc.client.records import Version
 from regsvc.client.verbs.connections import Connections
-from regsvc.errors import NameInvalid
 
 
 class Promotions(Connections):
@@ -148,15 +146,6 @@ class Promotions(Connections):
         """
         connection, name = self._alias(alias)
         return promoting.resolve(connection, name, at)
-
-    def _alias(self, text: str) -> tuple[Connection, refs.AliasName]:
-        if not text.startswith("regsvc://"):
-            return self._connection(None), refs.parse_alias(text)
-        reference = refs.parse_reference(text)
-        if reference.version.alias is None:
-            raise NameInvalid(f"'{text}' names no alias", name=text)
-        name = refs.AliasName(reference.version.model, reference.version.alias)
-        return self._connection(reference.server), name
 
 
 def _version_of(text: str | None) -> refs.VersionRef | None:

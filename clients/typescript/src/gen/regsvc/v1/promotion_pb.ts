@@ -89,6 +89,8 @@ export type GateTerm = Message<"regsvc.v1.GateTerm"> & {
   expression: string;
 
   /**
+   * Of this operand alone.
+   *
    * @generated from field: regsvc.v1.GateVerdict verdict = 2;
    */
   verdict: GateVerdict;
@@ -129,13 +131,15 @@ export type GateValue = Message<"regsvc.v1.GateValue"> & {
   path: string;
 
   /**
-   * As text; `missing` is set instead when there is no such value.
+   * As text, at most about 200 characters.
    *
    * @generated from field: string value = 2;
    */
   value: string;
 
   /**
+   * There is no such value.
+   *
    * @generated from field: bool missing = 3;
    */
   missing: boolean;
@@ -162,6 +166,8 @@ export type Promotability = Message<"regsvc.v1.Promotability"> & {
   allowed: boolean;
 
   /**
+   * Of the whole gate; unspecified without one, and when the alias names the version already.
+   *
    * @generated from field: regsvc.v1.GateVerdict gate = 2;
    */
   gate: GateVerdict;
@@ -181,6 +187,8 @@ export type Promotability = Message<"regsvc.v1.Promotability"> & {
   approvals: number;
 
   /**
+   * How many the rules ask for.
+   *
    * @generated from field: uint32 approvals_required = 5;
    */
   approvalsRequired: number;
@@ -221,11 +229,15 @@ export type Approval = Message<"regsvc.v1.Approval"> & {
   alias: string;
 
   /**
+   * Who gave it, as the client said.
+   *
    * @generated from field: string author = 3;
    */
   author: string;
 
   /**
+   * What was said with it; the last, if several times.
+   *
    * @generated from field: string comment = 4;
    */
   comment: string;
@@ -754,7 +766,7 @@ export const ListApprovalsRequestSchema: GenMessage<ListApprovalsRequest> = /*@_
  */
 export type ListApprovalsResponse = Message<"regsvc.v1.ListApprovalsResponse"> & {
   /**
-   * At most 1,000 are kept of a version.
+   * At most 500 are kept of a version.
    *
    * @generated from field: repeated regsvc.v1.Approval approvals = 1;
    */
