@@ -18,6 +18,7 @@ from regsvc.v1 import (
     artifact_pb2_grpc,
     build_pb2_grpc,
     capabilities_pb2_grpc,
+    deployment_pb2_grpc,
     event_pb2_grpc,
     promotion_pb2_grpc,
     registry_pb2_grpc,
@@ -40,6 +41,7 @@ class Wire:
         self.builds = build_pb2_grpc.BuildServiceStub(self.channel)
         self.registry = registry_pb2_grpc.RegistryServiceStub(self.channel)
         self.promotions = promotion_pb2_grpc.PromotionServiceStub(self.channel)
+        self.deployments = deployment_pb2_grpc.DeploymentServiceStub(self.channel)
         self.events = event_pb2_grpc.EventServiceStub(self.channel)
         self.capabilities = capabilities_pb2_grpc.CapabilitiesServiceStub(self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)

@@ -145,9 +145,15 @@ class FollowedFolder:
         """Remove all but the served version and the `keep` newest others."""
         served = self.state.served.rpartition(":")[2]
         numbers = {each.name for each in self._versions.iterdir() if each.name.isdecimal()} - {served}
-        for name in sorted(numbers, key=int, reverse=True)[keep:]:
-            shutil.rmtree(self._views / name, ignore_errors=True)
-            shutil.rmtree(self._versions / name, ignore_errors=True)
+        kept = {served, *sorted(numbers, key=int, reverse=True)[:keep]}
+        for each in [*self._versions.iterdir(), *(self._views.iterdir() if self._views.exists() else ())]:
+            # `12`, and what a pull or a view that was cut off left beside it: `.12...`
+            if each.name.removeprefix(".").partition(".")[0] in kept:
+                continue
+            if each.is_dir() and not each.is_symlink():
+                shutil.rmtree(each, ignore_errors=True)
+            else:
+                each.unlink(missing_ok=True)
 
     def _save(self, state: FolderState) -> None:
         fresh = self._home / f"{_STATE}.new"
