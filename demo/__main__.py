@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import sys
@@ -20,6 +22,7 @@ from rich.text import Text
 import regsvc
 from demo.digests import files, identical, manifest_digest
 from demo.evaluate import CONTRACTS, PARAPHRASES, Pairs, as_table, scores, summary
+from demo.hosts import Host, following, wait_for
 from demo.minilm import Encoder, tune_layer
 from demo.processes import ROOT, CommandFailed, Regsvc, finished, server
 
@@ -234,21 +237,39 @@ def deploy(story: Story, source: Path, tuned: Path) -> None:
     with regsvc.connect(story.endpoint) as client:
         client.approve(f"{MODEL}:3", "prod", author="bob", comment="read the comparison")
     say("bob approves it, from Python")
-    moved = command.json(
-        "promote", f"{MODEL}:3", "prod", "--expect", f"{MODEL}:1", "--reason", "more accurate"
-    )
-    holds("now it is promoted", (moved["previous"], moved["reference"]) == (f"{MODEL}:1", f"{MODEL}:3"))
-    pull(story, "pull @prod", target, tuned)
-
-    heading("prod rolls back with one command")
-    back = command.json("rollback", prod, "--reason", "slower than before", "--mark-bad")
-    holds("it names what it named before", back["reference"] == f"{MODEL}:1")
-    pull(story, "pull @prod again", target, source)
+    heading("Three hosts follow prod: they swap when it is promoted, and back when it is rolled back")
+    with contextlib.ExitStack() as stack:
+        folders = [story.work / f"host-{number}" for number in (1, 2, 3)]
+        hosts = [stack.enter_context(following(command, prod, folder)) for folder in folders]
+        changed_over(hosts, f"{MODEL}:1", source)
+        started = time.monotonic()
+        options = ("--expect", f"{MODEL}:1", "--reason", "more accurate")
+        moved = command.json("promote", f"{MODEL}:3", "prod", *options)
+        holds("now it is promoted", (moved["previous"], moved["reference"]) == (f"{MODEL}:1", f"{MODEL}:3"))
+        changed_over(hosts, f"{MODEL}:3", tuned, started)
+        show(story, "deployments", prod)
+        pull(story, "pull @prod", target, tuned)
+        started = time.monotonic()
+        back = command.json("rollback", prod, "--reason", "slower than before", "--mark-bad")
+        holds("it names what it named before", back["reference"] == f"{MODEL}:1")
+        changed_over(hosts, f"{MODEL}:1", source, started)
+        pull(story, "pull @prod again", target, source)
     bad = command.refused("promote", f"{MODEL}:3", "prod")
     holds("what was marked as bad is not promoted again", "bad" in bad)
     show(story, "history", prod)
     elsewhere = story.work / "elsewhere"
     pull(story, "pull elsewhere, from the cache", elsewhere, source)
+
+
+def changed_over(hosts: list[Host], reference: str, expected: Path, since: float = 0.0) -> None:
+    """Wait until all serve it, and say how long after `since` that was."""
+    for host in hosts:
+        name = host.folder.name
+        wait_for(functools.partial(host.serves_since, reference, since), f"{name} to serve {reference}")
+        holds(f"{name} serves {reference}, byte for byte", identical(host.folder / "current", expected))
+    if since:
+        slowest = max(host.serves[reference] for host in hosts) - since
+        say(f"three hosts had changed over {slowest:.1f} s after the command was typed", "green")
 
 
 def push(story: Story, what: str, folder: Path, *options: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ BUF = str(Path(sys.executable).parent / "buf")
 RETRIED = {
     # Reading, or a stream or call whose repetition the contract explains at the rpc itself.
     "Heartbeat": "Keeps the build alive",
+    "Follow": "a newer one ends the older",
     "FinishStep": "Ending it again with the same state succeeds",
     "LogParams": "a key that exists is replaced",
     "CancelBuild": "Cancelling twice succeeds",

@@ -38,7 +38,7 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version_count: _Optional[int] = ..., latest_version: _Optional[int] = ..., aliases: _Optional[_Iterable[_Union[Alias, _Mapping]]] = ...) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("name", "number", "digest", "file_count", "size", "create_time", "metadata", "aliases", "build", "log_digest", "stored_size", "record_digest", "author", "bad", "bad_reason", "archive_time", "delete_time", "purge_time")
+    __slots__ = ("name", "number", "digest", "file_count", "size", "create_time", "metadata", "aliases", "build", "log_digest", "stored_size", "record_digest", "author", "bad", "bad_reason")
     NAME_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -54,9 +54,6 @@ class Version(_message.Message):
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
     BAD_FIELD_NUMBER: _ClassVar[int]
     BAD_REASON_FIELD_NUMBER: _ClassVar[int]
-    ARCHIVE_TIME_FIELD_NUMBER: _ClassVar[int]
-    DELETE_TIME_FIELD_NUMBER: _ClassVar[int]
-    PURGE_TIME_FIELD_NUMBER: _ClassVar[int]
     name: str
     number: int
     digest: str
@@ -72,10 +69,7 @@ class Version(_message.Message):
     author: str
     bad: bool
     bad_reason: str
-    archive_time: _timestamp_pb2.Timestamp
-    delete_time: _timestamp_pb2.Timestamp
-    purge_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., number: _Optional[int] = ..., digest: _Optional[str] = ..., file_count: _Optional[int] = ..., size: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[VersionMetadata, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., build: _Optional[str] = ..., log_digest: _Optional[str] = ..., stored_size: _Optional[int] = ..., record_digest: _Optional[str] = ..., author: _Optional[str] = ..., bad: _Optional[bool] = ..., bad_reason: _Optional[str] = ..., archive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., purge_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., number: _Optional[int] = ..., digest: _Optional[str] = ..., file_count: _Optional[int] = ..., size: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[VersionMetadata, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., build: _Optional[str] = ..., log_digest: _Optional[str] = ..., stored_size: _Optional[int] = ..., record_digest: _Optional[str] = ..., author: _Optional[str] = ..., bad: _Optional[bool] = ..., bad_reason: _Optional[str] = ...) -> None: ...
 
 class VersionMetadata(_message.Message):
     __slots__ = ("description", "params", "metrics", "tags")
@@ -207,16 +201,14 @@ class GetVersionResponse(_message.Message):
     def __init__(self, version: _Optional[_Union[Version, _Mapping]] = ...) -> None: ...
 
 class ListVersionsRequest(_message.Message):
-    __slots__ = ("parent", "page_size", "page_token", "include_deleted")
+    __slots__ = ("parent", "page_size", "page_token")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    INCLUDE_DELETED_FIELD_NUMBER: _ClassVar[int]
     parent: str
     page_size: int
     page_token: str
-    include_deleted: bool
-    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., include_deleted: _Optional[bool] = ...) -> None: ...
+    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListVersionsResponse(_message.Message):
     __slots__ = ("versions", "next_page_token")

@@ -100,16 +100,19 @@ type Deployment struct {
 	// Since when it serves that.
 	ServingTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=serving_time,json=servingTime,proto3" json:"serving_time,omitempty"`
 	// What it should serve: what the alias names now; empty when nothing.
-	TargetVersion string          `protobuf:"bytes,6,opt,name=target_version,json=targetVersion,proto3" json:"target_version,omitempty"`
-	State         DeploymentState `protobuf:"varint,7,opt,name=state,proto3,enum=regsvc.v1.DeploymentState" json:"state,omitempty"`
+	TargetVersion string `protobuf:"bytes,6,opt,name=target_version,json=targetVersion,proto3" json:"target_version,omitempty"`
+	// As it last said.
+	State DeploymentState `protobuf:"varint,7,opt,name=state,proto3,enum=regsvc.v1.DeploymentState" json:"state,omitempty"`
 	// The last error, kept until the next success.
 	Error string `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
 	// Its lease has lapsed: nobody knows what the host does now.
 	Away bool `protobuf:"varint,9,opt,name=away,proto3" json:"away,omitempty"`
 	// When it was last heard of.
-	LastSeenTime  *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=last_seen_time,json=lastSeenTime,proto3" json:"last_seen_time,omitempty"`
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	Labels        map[string]string      `protobuf:"bytes,12,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	LastSeenTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=last_seen_time,json=lastSeenTime,proto3" json:"last_seen_time,omitempty"`
+	// When it first came.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// As it says of itself: zone, machine type ...
+	Labels        map[string]string `protobuf:"bytes,12,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -377,7 +380,8 @@ func (x *FollowHello) GetReport() *DeploymentReport {
 // DeploymentReport is what a follower says of itself.
 type DeploymentReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	State DeploymentState        `protobuf:"varint,1,opt,name=state,proto3,enum=regsvc.v1.DeploymentState" json:"state,omitempty"`
+	// UNSPECIFIED means WAITING.
+	State DeploymentState `protobuf:"varint,1,opt,name=state,proto3,enum=regsvc.v1.DeploymentState" json:"state,omitempty"`
 	// The version that it serves, by number; empty when nothing.
 	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	// At most 4 KiB; without secrets, everybody may read it.

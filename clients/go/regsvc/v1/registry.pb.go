@@ -201,13 +201,7 @@ type Version struct {
 	// Somebody marked it as bad; see PromotionService.MarkVersion.
 	Bad bool `protobuf:"varint,14,opt,name=bad,proto3" json:"bad,omitempty"`
 	// Why.
-	BadReason string `protobuf:"bytes,15,opt,name=bad_reason,json=badReason,proto3" json:"bad_reason,omitempty"`
-	// Since when it is archived; not set when it is not. See LifecycleService.
-	ArchiveTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=archive_time,json=archiveTime,proto3" json:"archive_time,omitempty"`
-	// Since when it is deleted; not set when it is not.
-	DeleteTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=delete_time,json=deleteTime,proto3" json:"delete_time,omitempty"`
-	// When it is removed for good.
-	PurgeTime     *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=purge_time,json=purgeTime,proto3" json:"purge_time,omitempty"`
+	BadReason     string `protobuf:"bytes,15,opt,name=bad_reason,json=badReason,proto3" json:"bad_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -345,27 +339,6 @@ func (x *Version) GetBadReason() string {
 		return x.BadReason
 	}
 	return ""
-}
-
-func (x *Version) GetArchiveTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.ArchiveTime
-	}
-	return nil
-}
-
-func (x *Version) GetDeleteTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.DeleteTime
-	}
-	return nil
-}
-
-func (x *Version) GetPurgeTime() *timestamppb.Timestamp {
-	if x != nil {
-		return x.PurgeTime
-	}
-	return nil
 }
 
 // VersionMetadata is what the client records with a version.
@@ -1120,13 +1093,11 @@ func (x *GetVersionResponse) GetVersion() *Version {
 type ListVersionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// namespaces/{namespace}/models/{model}; required.
-	Parent    string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
-	PageSize  int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Also those that are deleted and not removed yet.
-	IncludeDeleted bool `protobuf:"varint,4,opt,name=include_deleted,json=includeDeleted,proto3" json:"include_deleted,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	Parent        string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	PageSize      int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListVersionsRequest) Reset() {
@@ -1178,13 +1149,6 @@ func (x *ListVersionsRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
-}
-
-func (x *ListVersionsRequest) GetIncludeDeleted() bool {
-	if x != nil {
-		return x.IncludeDeleted
-	}
-	return false
 }
 
 // Response of RegistryService.ListVersions.
@@ -1598,7 +1562,7 @@ const file_regsvc_v1_registry_proto_rawDesc = "" +
 	"updateTime\x12#\n" +
 	"\rversion_count\x18\x05 \x01(\x04R\fversionCount\x12%\n" +
 	"\x0elatest_version\x18\x06 \x01(\x04R\rlatestVersion\x12*\n" +
-	"\aaliases\x18\a \x03(\v2\x10.regsvc.v1.AliasR\aaliases\"\x8a\x05\n" +
+	"\aaliases\x18\a \x03(\v2\x10.regsvc.v1.AliasR\aaliases\"\xd3\x03\n" +
 	"\aVersion\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x16\n" +
@@ -1620,12 +1584,7 @@ const file_regsvc_v1_registry_proto_rawDesc = "" +
 	"\x06author\x18\r \x01(\tR\x06author\x12\x10\n" +
 	"\x03bad\x18\x0e \x01(\bR\x03bad\x12\x1d\n" +
 	"\n" +
-	"bad_reason\x18\x0f \x01(\tR\tbadReason\x12=\n" +
-	"\farchive_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\varchiveTime\x12;\n" +
-	"\vdelete_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"deleteTime\x129\n" +
-	"\n" +
-	"purge_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tpurgeTime\"\xb7\x03\n" +
+	"bad_reason\x18\x0f \x01(\tR\tbadReason\"\xb7\x03\n" +
 	"\x0fVersionMetadata\x12 \n" +
 	"\vdescription\x18\x01 \x01(\tR\vdescription\x12>\n" +
 	"\x06params\x18\x02 \x03(\v2&.regsvc.v1.VersionMetadata.ParamsEntryR\x06params\x12A\n" +
@@ -1682,13 +1641,12 @@ const file_regsvc_v1_registry_proto_rawDesc = "" +
 	"\x11GetVersionRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"B\n" +
 	"\x12GetVersionResponse\x12,\n" +
-	"\aversion\x18\x01 \x01(\v2\x12.regsvc.v1.VersionR\aversion\"\x92\x01\n" +
+	"\aversion\x18\x01 \x01(\v2\x12.regsvc.v1.VersionR\aversion\"i\n" +
 	"\x13ListVersionsRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\x12'\n" +
-	"\x0finclude_deleted\x18\x04 \x01(\bR\x0eincludeDeleted\"n\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"n\n" +
 	"\x14ListVersionsResponse\x12.\n" +
 	"\bversions\x18\x01 \x03(\v2\x12.regsvc.v1.VersionR\bversions\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb5\x01\n" +
@@ -1779,45 +1737,42 @@ var file_regsvc_v1_registry_proto_depIdxs = []int32{
 	5,  // 2: regsvc.v1.Model.aliases:type_name -> regsvc.v1.Alias
 	26, // 3: regsvc.v1.Version.create_time:type_name -> google.protobuf.Timestamp
 	3,  // 4: regsvc.v1.Version.metadata:type_name -> regsvc.v1.VersionMetadata
-	26, // 5: regsvc.v1.Version.archive_time:type_name -> google.protobuf.Timestamp
-	26, // 6: regsvc.v1.Version.delete_time:type_name -> google.protobuf.Timestamp
-	26, // 7: regsvc.v1.Version.purge_time:type_name -> google.protobuf.Timestamp
-	23, // 8: regsvc.v1.VersionMetadata.params:type_name -> regsvc.v1.VersionMetadata.ParamsEntry
-	24, // 9: regsvc.v1.VersionMetadata.metrics:type_name -> regsvc.v1.VersionMetadata.MetricsEntry
-	25, // 10: regsvc.v1.VersionMetadata.tags:type_name -> regsvc.v1.VersionMetadata.TagsEntry
-	26, // 11: regsvc.v1.Alias.update_time:type_name -> google.protobuf.Timestamp
-	26, // 12: regsvc.v1.AliasChange.time:type_name -> google.protobuf.Timestamp
-	0,  // 13: regsvc.v1.AliasChange.kind:type_name -> regsvc.v1.AliasChangeKind
-	1,  // 14: regsvc.v1.CreateModelResponse.model:type_name -> regsvc.v1.Model
-	1,  // 15: regsvc.v1.GetModelResponse.model:type_name -> regsvc.v1.Model
-	1,  // 16: regsvc.v1.ListModelsResponse.models:type_name -> regsvc.v1.Model
-	2,  // 17: regsvc.v1.GetVersionResponse.version:type_name -> regsvc.v1.Version
-	2,  // 18: regsvc.v1.ListVersionsResponse.versions:type_name -> regsvc.v1.Version
-	5,  // 19: regsvc.v1.SetAliasResponse.alias:type_name -> regsvc.v1.Alias
-	5,  // 20: regsvc.v1.GetAliasResponse.alias:type_name -> regsvc.v1.Alias
-	6,  // 21: regsvc.v1.ListAliasHistoryResponse.changes:type_name -> regsvc.v1.AliasChange
-	4,  // 22: regsvc.v1.VersionMetadata.ParamsEntry.value:type_name -> regsvc.v1.ParamValue
-	7,  // 23: regsvc.v1.RegistryService.CreateModel:input_type -> regsvc.v1.CreateModelRequest
-	9,  // 24: regsvc.v1.RegistryService.GetModel:input_type -> regsvc.v1.GetModelRequest
-	11, // 25: regsvc.v1.RegistryService.ListModels:input_type -> regsvc.v1.ListModelsRequest
-	13, // 26: regsvc.v1.RegistryService.GetVersion:input_type -> regsvc.v1.GetVersionRequest
-	15, // 27: regsvc.v1.RegistryService.ListVersions:input_type -> regsvc.v1.ListVersionsRequest
-	17, // 28: regsvc.v1.RegistryService.SetAlias:input_type -> regsvc.v1.SetAliasRequest
-	19, // 29: regsvc.v1.RegistryService.GetAlias:input_type -> regsvc.v1.GetAliasRequest
-	21, // 30: regsvc.v1.RegistryService.ListAliasHistory:input_type -> regsvc.v1.ListAliasHistoryRequest
-	8,  // 31: regsvc.v1.RegistryService.CreateModel:output_type -> regsvc.v1.CreateModelResponse
-	10, // 32: regsvc.v1.RegistryService.GetModel:output_type -> regsvc.v1.GetModelResponse
-	12, // 33: regsvc.v1.RegistryService.ListModels:output_type -> regsvc.v1.ListModelsResponse
-	14, // 34: regsvc.v1.RegistryService.GetVersion:output_type -> regsvc.v1.GetVersionResponse
-	16, // 35: regsvc.v1.RegistryService.ListVersions:output_type -> regsvc.v1.ListVersionsResponse
-	18, // 36: regsvc.v1.RegistryService.SetAlias:output_type -> regsvc.v1.SetAliasResponse
-	20, // 37: regsvc.v1.RegistryService.GetAlias:output_type -> regsvc.v1.GetAliasResponse
-	22, // 38: regsvc.v1.RegistryService.ListAliasHistory:output_type -> regsvc.v1.ListAliasHistoryResponse
-	31, // [31:39] is the sub-list for method output_type
-	23, // [23:31] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	23, // 5: regsvc.v1.VersionMetadata.params:type_name -> regsvc.v1.VersionMetadata.ParamsEntry
+	24, // 6: regsvc.v1.VersionMetadata.metrics:type_name -> regsvc.v1.VersionMetadata.MetricsEntry
+	25, // 7: regsvc.v1.VersionMetadata.tags:type_name -> regsvc.v1.VersionMetadata.TagsEntry
+	26, // 8: regsvc.v1.Alias.update_time:type_name -> google.protobuf.Timestamp
+	26, // 9: regsvc.v1.AliasChange.time:type_name -> google.protobuf.Timestamp
+	0,  // 10: regsvc.v1.AliasChange.kind:type_name -> regsvc.v1.AliasChangeKind
+	1,  // 11: regsvc.v1.CreateModelResponse.model:type_name -> regsvc.v1.Model
+	1,  // 12: regsvc.v1.GetModelResponse.model:type_name -> regsvc.v1.Model
+	1,  // 13: regsvc.v1.ListModelsResponse.models:type_name -> regsvc.v1.Model
+	2,  // 14: regsvc.v1.GetVersionResponse.version:type_name -> regsvc.v1.Version
+	2,  // 15: regsvc.v1.ListVersionsResponse.versions:type_name -> regsvc.v1.Version
+	5,  // 16: regsvc.v1.SetAliasResponse.alias:type_name -> regsvc.v1.Alias
+	5,  // 17: regsvc.v1.GetAliasResponse.alias:type_name -> regsvc.v1.Alias
+	6,  // 18: regsvc.v1.ListAliasHistoryResponse.changes:type_name -> regsvc.v1.AliasChange
+	4,  // 19: regsvc.v1.VersionMetadata.ParamsEntry.value:type_name -> regsvc.v1.ParamValue
+	7,  // 20: regsvc.v1.RegistryService.CreateModel:input_type -> regsvc.v1.CreateModelRequest
+	9,  // 21: regsvc.v1.RegistryService.GetModel:input_type -> regsvc.v1.GetModelRequest
+	11, // 22: regsvc.v1.RegistryService.ListModels:input_type -> regsvc.v1.ListModelsRequest
+	13, // 23: regsvc.v1.RegistryService.GetVersion:input_type -> regsvc.v1.GetVersionRequest
+	15, // 24: regsvc.v1.RegistryService.ListVersions:input_type -> regsvc.v1.ListVersionsRequest
+	17, // 25: regsvc.v1.RegistryService.SetAlias:input_type -> regsvc.v1.SetAliasRequest
+	19, // 26: regsvc.v1.RegistryService.GetAlias:input_type -> regsvc.v1.GetAliasRequest
+	21, // 27: regsvc.v1.RegistryService.ListAliasHistory:input_type -> regsvc.v1.ListAliasHistoryRequest
+	8,  // 28: regsvc.v1.RegistryService.CreateModel:output_type -> regsvc.v1.CreateModelResponse
+	10, // 29: regsvc.v1.RegistryService.GetModel:output_type -> regsvc.v1.GetModelResponse
+	12, // 30: regsvc.v1.RegistryService.ListModels:output_type -> regsvc.v1.ListModelsResponse
+	14, // 31: regsvc.v1.RegistryService.GetVersion:output_type -> regsvc.v1.GetVersionResponse
+	16, // 32: regsvc.v1.RegistryService.ListVersions:output_type -> regsvc.v1.ListVersionsResponse
+	18, // 33: regsvc.v1.RegistryService.SetAlias:output_type -> regsvc.v1.SetAliasResponse
+	20, // 34: regsvc.v1.RegistryService.GetAlias:output_type -> regsvc.v1.GetAliasResponse
+	22, // 35: regsvc.v1.RegistryService.ListAliasHistory:output_type -> regsvc.v1.ListAliasHistoryResponse
+	28, // [28:36] is the sub-list for method output_type
+	20, // [20:28] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_regsvc_v1_registry_proto_init() }

@@ -63,6 +63,8 @@ export type Deployment = Message<"regsvc.v1.Deployment"> & {
   targetVersion: string;
 
   /**
+   * As it last said.
+   *
    * @generated from field: regsvc.v1.DeploymentState state = 7;
    */
   state: DeploymentState;
@@ -89,11 +91,15 @@ export type Deployment = Message<"regsvc.v1.Deployment"> & {
   lastSeenTime?: Timestamp | undefined;
 
   /**
+   * When it first came.
+   *
    * @generated from field: google.protobuf.Timestamp create_time = 11;
    */
   createTime?: Timestamp | undefined;
 
   /**
+   * As it says of itself: zone, machine type ...
+   *
    * @generated from field: map<string, string> labels = 12;
    */
   labels: { [key: string]: string };
@@ -197,6 +203,8 @@ export const FollowHelloSchema: GenMessage<FollowHello> = /*@__PURE__*/
  */
 export type DeploymentReport = Message<"regsvc.v1.DeploymentReport"> & {
   /**
+   * UNSPECIFIED means WAITING.
+   *
    * @generated from field: regsvc.v1.DeploymentState state = 1;
    */
   state: DeploymentState;
