@@ -65,7 +65,7 @@ class RegistryApp:
         self.directions = Directions(self.catalog, self.limits)
         self.datasets = Datasets(self.catalog, pager)
         self.comparer = Comparer(self.catalog, self.files, self.series)
-        self.events = Events(self.catalog)
+        self.events = Events(self.catalog, self.limits)
         self.housekeeping = Housekeeping(self.catalog, self.builds, self.logs, self.uploads, self.limits)
         self.housekeeping.start()
 

@@ -102,7 +102,7 @@ class Searcher:
         try:
             query = Query(kind, node, search.scope, order, self._pager.size(search.page))
         except Unsupported as error:
-            raise _invalid(search.filter, str(error), error.position) from None
+            raise invalid_at(search.filter, str(error), error.position) from None
         asked = [kind.name, search.filter, search.order_by, search.scope.namespace, search.scope.name]
 
         def read(db: Reader) -> Page[tuple[Found, T]]:
@@ -127,32 +127,37 @@ class Searcher:
 
 def compiled(kind: Kind, text: str, limits: Limits) -> Node:
     """The checked tree of an expression of type bool. Raises `FilterInvalid`, `ResourceExhausted`."""
+    return checked(_environment(kind.name), text, limits)[1]
+
+
+def checked(environment: cel.Env, text: str, limits: Limits) -> tuple[cel.Expression, Node]:
+    """An expression of type bool, and its tree. Raises `FilterInvalid`, `ResourceExhausted`."""
     if len(text.encode("utf-8", "replace")) > limits.max_filter_bytes:
         raise ResourceExhausted(
             f"a filter of more than {limits.max_filter_bytes} bytes", limit=limits.max_filter_bytes
         )
     if max(_depths(text)) > _MAX_DEPTH:
-        raise _invalid(text, f"more than {_MAX_DEPTH} parentheses within each other", 0)
+        raise invalid_at(text, f"more than {_MAX_DEPTH} parentheses within each other", 0)
     try:
-        expression = _environment(kind.name).compile(text)
+        expression = environment.compile(text)
     except RuntimeError as error:
         found = _ERROR.search(str(error))
         if found is None and "recursion" in str(error):
-            raise _invalid(text, "more than 32 operators or parentheses within each other", 0) from None
+            raise invalid_at(text, "more than 32 operators or parentheses within each other", 0) from None
         if found is None:
             raise FilterInvalid("the filter cannot be read", line=1, column=1) from None
         line, column, message = found.groups()
         message = message[:_MAX_MESSAGE]
         raise FilterInvalid(f"line {line}, column {column}: {message}", line=line, column=column) from None
     if expression.return_type().name() not in ("bool", "BOOL", "dyn", "DYN"):
-        raise _invalid(text, "a filter is a condition", 0)
+        raise invalid_at(text, "a filter is a condition", 0)
     try:
         node = read_checked(expression.serialize())
     except Unsupported as error:
-        raise _invalid(text, str(error), error.position) from None
+        raise invalid_at(text, str(error), error.position) from None
     if size_of(node) > limits.max_filter_nodes:
-        raise _invalid(text, f"more than {limits.max_filter_nodes} operators, names and literals", 0)
-    return node
+        raise invalid_at(text, f"more than {limits.max_filter_nodes} operators, names and literals", 0)
+    return expression, node
 
 
 def _depths(text: str) -> list[int]:
@@ -164,7 +169,8 @@ def _depths(text: str) -> list[int]:
     return depths
 
 
-def _invalid(text: str, message: str, position: int) -> FilterInvalid:
+def invalid_at(text: str, message: str, position: int) -> FilterInvalid:
+    """The error of an expression, with line and column."""
     before = text[:position]
     line, column = before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1
     return FilterInvalid(f"line {line}, column {column}: {message}", line=line, column=column)
