@@ -10,6 +10,7 @@ from regsvc.client.verbs.builds import Builds
 from regsvc.client.verbs.metrics import Metrics
 from regsvc.client.verbs.models import Models
 from regsvc.client.verbs.records import Records
+from regsvc.client.verbs.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from regsvc.client.importing.hf import ImportReport, Listener
@@ -26,7 +27,7 @@ def connect(endpoint: str | None = None) -> Client:
     return Client(endpoint or os.environ.get(ENDPOINT_VARIABLE) or DEFAULT_ENDPOINT)
 
 
-class Client(Models, Records, Metrics, Builds):
+class Client(Models, Records, Metrics, Builds, Webhooks):
     """A model registry. Any number of threads may use one; close it, or use it as a context manager.
 
     References are `[namespace/]model[:N | @alias | @b3:HEX]`; one that begins with `regsvc://host[:port]/` goes

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlite_utils import Migrations
 
-from regsvc.catalog.schema import metrics, records, searching, spine
+from regsvc.catalog.schema import metrics, records, searching, spine, webhooks
 
 __all__ = ["MIGRATIONS"]
 
@@ -21,5 +21,6 @@ for _step in (
     metrics.series,
     metrics.best_values,
     searching.more_search,
+    webhooks.webhooks,
 ):
     MIGRATIONS()(_step)
