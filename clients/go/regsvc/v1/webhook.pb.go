@@ -36,7 +36,8 @@ type Webhook struct {
 	Disabled bool `protobuf:"varint,4,opt,name=disabled,proto3" json:"disabled,omitempty"`
 	// Why the server disabled it; set by the server.
 	DisabledReason string `protobuf:"bytes,5,opt,name=disabled_reason,json=disabledReason,proto3" json:"disabled_reason,omitempty"`
-	// All events up to this one are delivered or filtered out; set by the server.
+	// All events up to this one are delivered or filtered out; of those filtered out last it may lag behind by seconds. Set by
+	// the server.
 	Seq uint64 `protobuf:"varint,6,opt,name=seq,proto3" json:"seq,omitempty"`
 	// Tries of the event that is next, all of which have failed; set by the server.
 	FailedTries uint32 `protobuf:"varint,7,opt,name=failed_tries,json=failedTries,proto3" json:"failed_tries,omitempty"`
