@@ -113,11 +113,15 @@ export type Delivery = Message<"regsvc.v1.Delivery"> & {
   webhookId: string;
 
   /**
+   * When it began.
+   *
    * @generated from field: google.protobuf.Timestamp time = 3;
    */
   time?: Timestamp | undefined;
 
   /**
+   * To the answer's headers, or to the failure.
+   *
    * @generated from field: google.protobuf.Duration duration = 4;
    */
   duration?: Duration | undefined;
