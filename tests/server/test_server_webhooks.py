@@ -130,6 +130,14 @@ def test_the_same_request_has_the_same_answer(wire: Wire) -> None:
         create(wire, "twice", request_id="create-1")
 
 
+def test_a_repeated_request_never_gets_the_secret_of_another_webhook(wire: Wire) -> None:
+    create(wire, "before", request_id="before-1")
+    stub(wire).DeleteWebhook(pb.DeleteWebhookRequest(name="webhooks/before"), timeout=LIMIT)
+    create(wire, "after")
+    with wire.refused("NOT_FOUND", "NOT_FOUND"):
+        create(wire, "before", request_id="before-1")
+
+
 def test_what_does_not_exist(wire: Wire) -> None:
     calls = stub(wire)
     name = "webhooks/nobody"

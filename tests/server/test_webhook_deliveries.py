@@ -141,6 +141,17 @@ def test_gone_disables_at_once(client: Client, receiver: Receiver) -> None:
     assert len(receiver.received) == 1
 
 
+def test_one_that_is_made_again_has_nothing_of_the_one_before(client: Client, receiver: Receiver) -> None:
+    client.create_webhook("made", receiver.url, filter='kind == "never"')
+    make_models(client, "before", 1)
+    client.delete_webhook("made")
+    client.create_webhook("made", receiver.url, filter='kind == "model.created"')
+    assert not list(client.deliveries("made"))
+    make_models(client, "after", 1)
+    wait_until(lambda: receiver.received)
+    assert [each.document["data"]["resource"] for each in receiver.received] == ["namespaces/after/models/m0"]
+
+
 def hang(handler: Handler, _: Received) -> None:
     handler.rfile.read(1)
 

@@ -6,9 +6,10 @@ from sqlite_utils import Database
 
 from regsvc.catalog.schema.statements import run
 
+# Ids are not used again: a worker, and a repeated request, know a webhook and a secret by them after it is deleted.
 _WEBHOOKS = """
 CREATE TABLE webhooks (
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
   name TEXT NOT NULL UNIQUE,
   url TEXT NOT NULL,
   filter TEXT NOT NULL,
@@ -23,7 +24,7 @@ CREATE TABLE webhooks (
 );
 
 CREATE TABLE webhook_secrets (
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
   webhook_id INTEGER NOT NULL REFERENCES webhooks(id),
   secret TEXT NOT NULL,
   expires_at INTEGER
