@@ -285,6 +285,14 @@ def dataset_from_wire(name: str) -> DatasetRef:
     return DatasetRef(_id(parts[1], "namespace"), _id(parts[3], "dataset"), number)
 
 
+def webhook_from_wire(name: str) -> str:
+    """Parse `webhooks/{webhook}`; gives the id. Raises `NameInvalid`."""
+    collection, slash, webhook = name.partition("/")
+    if collection != "webhooks" or not slash:
+        raise _bad("webhook name", name, "expected webhooks/{webhook}")
+    return _id(webhook, "webhook id")
+
+
 def source_from_wire(name: str) -> VersionRef | BuildName:
     """A version or a build. Raises `NameInvalid`."""
     return build_from_wire(name) if "builds" in name.split("/")[4:5] else version_from_wire(name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
+import grpc
 import pytest
 from server.wire import LIMIT, Wire, lines, name_of
 from support import Server, wait_until
@@ -13,17 +15,19 @@ from regsvc.v1 import event_pb2 as evt
 from regsvc.v1 import registry_pb2 as reg
 
 
-def events_until(wire: Wire, kind: str, resource: str, after: int | None = 0) -> list[evt.Event]:
+def events_until(
+    wire: Wire, kind: str, resource: str, after: int | None = 0, filter: str = ""
+) -> list[evt.Event]:
     """Events up to the first of that kind and resource."""
     found: list[evt.Event] = []
-    call = wire.events.WatchEvents(evt.WatchEventsRequest(after_seq=after), timeout=LIMIT)
+    call = wire.events.WatchEvents(evt.WatchEventsRequest(after_seq=after, filter=filter), timeout=LIMIT)
     first = next(call)
     assert first.created
     assert not first.events
     for message in call:
         assert not message.created
         found += message.events
-        assert not message.events or message.seq == message.events[-1].seq
+        assert not message.events or message.seq >= message.events[-1].seq
         if any(event.kind == kind and event.resource == resource for event in message.events):
             call.cancel()
             return found
@@ -139,3 +143,94 @@ def test_numbers_go_on_after_a_restart(start_server: Callable[..., Server]) -> N
         assert [event.kind for event in after] == ["version.created"]
         assert after[0].seq > before[-1].seq
         wait_until(lambda: wire.versions("e/restart") == [2, 1])
+
+
+def filtered(wire: Wire, text: str, last: str) -> list[str]:
+    """Kinds and resources of what a filter lets through, up to the model of that name, which it must let through."""
+    found = events_until(wire, "model.created", name_of(last), filter=text)
+    return [f"{event.kind} {event.resource.removeprefix('namespaces/')}" for event in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('kind == "alias.set" && attributes.version.endsWith("/2")', ["alias.set f/models/a/aliases/prod"]),
+        (
+            'model == "f/a" && kind.startsWith("version.")',
+            [f"version.created f/models/a/versions/{n}" for n in (1, 2)],
+        ),
+        (
+            'model.startsWith("f/") && has(attributes.files) && seq > 3',
+            ["version.created f/models/a/versions/2"],
+        ),
+        # A key that is not there makes it false, however it is asked about.
+        ('!(attributes.nothing == "x")', []),
+        ('attributes.exists(key, key == "previous_version")', ["alias.set f/models/a/aliases/prod"] * 2),
+        ('time < timestamp("2020-01-01T00:00:00Z")', []),
+        ('time > timestamp("2020-01-01T00:00:00Z") && kind == "model.created"', ["model.created f/models/a"]),
+    ],
+)
+def test_a_filter_lets_through_what_it_says(server: Server, text: str, expected: list[str]) -> None:
+    with Wire(server) as wire:
+        wire.push("f/a", {"a": b"1"}, aliases=["prod"])
+        second = wire.push("f/a", {"a": b"2"})
+        move = reg.SetAliasRequest(name=f"{name_of('f/a')}/aliases/prod", version=second.name)
+        wire.registry.SetAlias(move, timeout=LIMIT)
+        wire.registry.CreateModel(reg.CreateModelRequest(name=name_of("end/end")), timeout=LIMIT)
+        found = filtered(wire, f'({text}) || resource == "{name_of("end/end")}"', "end/end")
+        assert found == [*expected, "model.created end/models/end"]
+
+
+def test_a_stream_is_never_silent_while_all_is_left_out(start_server: Callable[..., Server]) -> None:
+    with Wire(start_server("--heartbeat", "0.2")) as wire:
+        call = wire.events.WatchEvents(
+            evt.WatchEventsRequest(after_seq=0, filter='kind == "x"'), timeout=LIMIT
+        )
+        seqs = [next(call).seq]
+        # Changes come faster than heartbeats are due, so no wait for one ever ends by itself.
+        stop = threading.Event()
+
+        def change() -> None:
+            number = 0
+            while not stop.wait(0.02):
+                number += 1
+                wire.registry.CreateModel(reg.CreateModelRequest(name=name_of(f"q/m{number}")), timeout=LIMIT)
+
+        changing = threading.Thread(target=change)
+        changing.start()
+        try:
+            for _ in range(3):
+                message = next(call)
+                assert not message.events
+                seqs.append(message.seq)
+        finally:
+            stop.set()
+            changing.join()
+        call.cancel()
+        assert seqs == sorted(seqs)
+        assert seqs[-1] > seqs[1] > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("kind ==", "column 8"),
+        ("kind", "column 1"),
+        ("colour == 1", "column 1"),
+        ("seq > 'a'", "column 5"),
+        ("attributes.all(a, attributes.all(b, attributes.all(c, a + b != c)))", "more than 2"),
+        ('kind.replace("a", "aaaa") == "a"', "column 13"),
+        (" || ".join(["seq == 1"] * 150), "more than"),
+    ],
+)
+def test_a_filter_that_cannot_be_is_refused_with_its_place(wire: Wire, text: str, where: str) -> None:
+    with wire.refused("INVALID_ARGUMENT", "FILTER_INVALID"):
+        with pytest.raises(grpc.RpcError, match=where) as caught:
+            next(wire.events.WatchEvents(evt.WatchEventsRequest(filter=text), timeout=LIMIT))
+        raise caught.value
+
+
+def test_a_filter_is_at_most_4_kib(wire: Wire) -> None:
+    with wire.refused("RESOURCE_EXHAUSTED"):
+        request = evt.WatchEventsRequest(filter=f'kind == "{"a" * 4096}"')
+        next(wire.events.WatchEvents(request, timeout=LIMIT))

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from regsvc.catalog.database import Reader, Transaction
+from regsvc.errors import NotFound
 
 TOPIC = "events"
+MAX_SEQ = 2**63 - 1
+"""The largest number that SQLite knows."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,14 @@ def after(db: Reader, seq: int, limit: int) -> list[Event]:
         [seq, limit],
     )
     return [Event(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in rows]
+
+
+def find(db: Reader, seq: int) -> Event:
+    """Raises `NotFound`: its history may be gone."""
+    found = after(db, seq - 1, 1) if 0 < seq <= MAX_SEQ else []
+    if not found or found[0].seq != seq:
+        raise NotFound(f"event {seq} is not kept", seq=seq)
+    return found[0]
 
 
 def bounds(db: Reader) -> tuple[int, int]:

@@ -42,6 +42,7 @@ _COMMANDS = {
     "build": ("regsvc.cli.builds:build", "Run, list, show and cancel builds."),
     "logs": ("regsvc.cli.logs:logs", "Print or follow the log of a build."),
     "watch": ("regsvc.cli.events:watch", "Print what changes in the registry, as it happens."),
+    "webhook": ("regsvc.cli.webhooks:webhook", "Send what changes to HTTP endpoints, signed."),
     "import": ("regsvc.cli.imports:imports", "Bring models from an MLflow store or a Hugging Face folder."),
     "cache": ("regsvc.cli.cache:cache", "List, prune and verify what pulls keep on this machine."),
 }

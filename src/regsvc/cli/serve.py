@@ -46,6 +46,11 @@ from regsvc.store import AlreadyLocked, StoreFull
 @click.option("--bulk-threads", type=int, help="Threads that move and hash bytes.  [8]")
 @click.option("--control-threads", type=int, help="Threads that wait for the catalog.  [32]")
 @click.option("--tail-threads", type=int, help="Threads that read for followers.  [4]")
+@click.option(
+    "--webhook-timeout", type=float, metavar="SECONDS", help="For webhooks' targets to answer.  [15]"
+)
+@click.option("--webhook-pace", type=float, metavar="FACTOR", help="On the pauses between tries.  [1]")
+@click.option("--webhook-allow-private", metavar="1|0", help="Send webhooks to private addresses, too.  [0]")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.  [info]")
 def serve(config: Path | None, **flags: object) -> None:
     """Run a server on a data directory.

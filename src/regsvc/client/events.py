@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from regsvc import errors, refs
@@ -15,13 +15,21 @@ from regsvc.v1 import build_pb2, event_pb2
 Item = TypeVar("Item")
 
 
-def watch_events(connection: Connection, after: int | None = None) -> Iterator[Event]:
+def watch_events(
+    connection: Connection,
+    after: int | None = None,
+    filter: str = "",
+    position: Callable[[int], None] | None = None,
+) -> Iterator[Event]:
     """Changes after event number `after`, each exactly once, in order, for ever; None: only new ones.
 
+    `filter` is a CEL condition on them. `position` is called with numbers up to which all has been handed out and
+    the next was asked for, or left out: where another watch may go on.
+
     Raises `EventsGone` (the history after that number has been removed), `SeqAhead` (the number is past the
-    present), `Unavailable` (the server stayed away).
+    present), `FilterInvalid`, `Unavailable` (the server stayed away).
     """
-    return _watch(connection, _EventWatch(connection, after))
+    return _watch(connection, _EventWatch(connection, after, filter, position))
 
 
 def watch_build(connection: Connection, build: str, after: int = 0) -> Iterator[BuildUpdate]:
@@ -45,14 +53,21 @@ def _watch(connection: Connection, strategy: Strategy[Item]) -> Iterator[Item]:
 class _EventWatch:
     """Strategy of `resumed` for `WatchEvents`."""
 
-    def __init__(self, connection: Connection, after: int | None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        after: int | None,
+        filter: str,
+        position: Callable[[int], None] | None,
+    ) -> None:
         self._connection = connection
         self._seq = after
+        self._filter = filter
+        self._position = position or (lambda seq: None)
 
     def open(self) -> Iterable[Any]:
-        call: Iterable[Any] = self._connection.events.WatchEvents(
-            event_pb2.WatchEventsRequest(after_seq=self._seq)
-        )
+        request = event_pb2.WatchEventsRequest(after_seq=self._seq, filter=self._filter)
+        call: Iterable[Any] = self._connection.events.WatchEvents(request)
         return call
 
     def take(self, response: Any) -> Iterator[Event]:
@@ -61,9 +76,11 @@ class _EventWatch:
                 # Moved on before the event is handed out: a reader that stops here has seen it.
                 self._seq = event.seq
                 yield event_from_wire(event)
+                self._position(event.seq)
         # The first message of a watch from "now" tells where now is.
-        if response.seq:
+        if response.seq or response.created:
             self._seq = max(self._seq or 0, response.seq)
+            self._position(self._seq)
 
     def recover(self, error: errors.RegsvcError) -> None:
         check_same_store(self._connection)

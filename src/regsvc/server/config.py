@@ -11,6 +11,7 @@ from pathlib import Path
 from regsvc.service.limits import Limits
 
 ENV_PREFIX = "REGSVC_"
+_SWITCH = {"1": True, "true": True, "0": False, "false": False}
 
 
 class SettingInvalid(ValueError):
@@ -49,11 +50,24 @@ class ServerConfig:
     """Threads that wait for the catalog."""
     tail_threads: int = 4
     """Threads that read for those who follow logs, builds and events."""
+    webhook_timeout: float = 15.0
+    """Seconds that a webhook's target has to answer."""
+    webhook_pace: float = 1.0
+    """Factor on the pauses between tries to reach a webhook's target: below 1 tries sooner and gives up sooner."""
+    webhook_allow_private: bool = False
+    """1 lets webhooks go to loopback, private and link-local addresses: whoever may make one reaches them too."""
     log_level: str = "info"
     """debug, info, warning or error; exceptions are written out at debug only."""
 
     def __post_init__(self) -> None:
-        for name in ("upload_lease", "build_lease", "heartbeat", "stall_timeout"):
+        for name in (
+            "upload_lease",
+            "build_lease",
+            "heartbeat",
+            "stall_timeout",
+            "webhook_timeout",
+            "webhook_pace",
+        ):
             if not 0 < getattr(self, name) <= 10**9:
                 raise SettingInvalid(f"{name} must be more than 0 seconds")
         for name in ("grace", "bulk_wait", "max_connection_age"):
@@ -126,6 +140,10 @@ def _typed(name: str, value: object) -> object:
             return float(value)  # type: ignore[arg-type]
         if kind == "int":
             return int(value)  # type: ignore[call-overload]
+        if kind == "bool":
+            return _SWITCH[str(value).lower()]
+    except KeyError:
+        raise SettingInvalid(f"{name} is '{value}', not 1 or 0") from None
     except (TypeError, ValueError) as error:
         raise SettingInvalid(f"{name} is '{value}', not a number") from error
     return str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 
 from regsvc.catalog import events as catalog_events
@@ -28,15 +29,21 @@ class EventServicer(event_pb2_grpc.EventServiceServicer):
     ) -> AsyncIterator[pb.WatchEventsResponse]:
         after = request.after_seq if request.HasField("after_seq") else None
         with self._hub.subscribe(catalog_events.TOPIC) as changes:
+            wanted = await self._run(self._events.filter, request.filter)
             seq = await self._run(self._events.start, after)
             yield pb.WatchEventsResponse(created=True, seq=seq)
+            told = time.monotonic()
             while True:
-                found = await self._run(self._events.after, seq)
+                found, looked = await self._run(self._events.after, seq, wanted)
                 if found:
-                    seq = found[-1].seq
-                    yield pb.WatchEventsResponse(events=[_event(event) for event in found], seq=seq)
-                elif not await changes.wait(self._heartbeat):
+                    yield pb.WatchEventsResponse(events=map(_event, found), seq=looked)
+                    told = time.monotonic()
+                moved, seq = looked > seq, looked
+                # However much is left out meanwhile, the stream is never silent for longer.
+                left = told + self._heartbeat - time.monotonic()
+                if left <= 0 or (not moved and not await changes.wait(left)):
                     yield pb.WatchEventsResponse(seq=seq)
+                    told = time.monotonic()
 
 
 def _event(event: catalog_events.Event) -> pb.Event:

@@ -21,17 +21,20 @@ from regsvc.server.compare import CompareServicer
 from regsvc.server.config import ServerConfig
 from regsvc.server.datasets import DatasetServicer
 from regsvc.server.deployments import DeploymentServicer
+from regsvc.server.dispatch import Dispatcher
 from regsvc.server.events import EventServicer
 from regsvc.server.framing import BulkFraming
 from regsvc.server.hub import Hub
 from regsvc.server.interceptors import ErrorInterceptor
 from regsvc.server.lineage import LineageServicer
 from regsvc.server.metrics import MetricServicer
+from regsvc.server.posting import Poster
 from regsvc.server.promotions import PromotionServicer
 from regsvc.server.records import RecordServicer
 from regsvc.server.registry import RegistryServicer
 from regsvc.server.search import SearchServicer
 from regsvc.server.stalls import StallInterceptor
+from regsvc.server.webhooks import WebhookServicer
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
 from regsvc.v1 import (
@@ -61,6 +64,8 @@ from regsvc.v1 import (
     registry_pb2_grpc,
     search_pb2,
     search_pb2_grpc,
+    webhook_pb2,
+    webhook_pb2_grpc,
 )
 
 log = logging.getLogger(__name__)
@@ -81,6 +86,7 @@ SERVICES = tuple(
         (record_pb2, "RecordService"),
         (registry_pb2, "RegistryService"),
         (search_pb2, "SearchService"),
+        (webhook_pb2, "WebhookService"),
     )
 )
 
@@ -88,6 +94,9 @@ READ_THREADS = 2
 """Threads for calls that read a few rows. With 32 of them GetVersion is a third slower, as they take turns with the
 interpreter; with one it is no faster, and would wait for each other."""
 READS_TOGETHER = 16
+
+WEBHOOK_GRACE = 2.0
+"""Seconds that webhooks under way get when all else has ended; what is cut off is sent again."""
 
 _OPTIONS = [
     # Two servers on one port by mistake must fail, not share it silently (grpc#10755).
@@ -150,6 +159,9 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     event_pb2_grpc.add_EventServiceServicer_to_server(
         EventServicer(app, tails, hub, config.heartbeat), server
     )
+    poster = Poster(config.webhook_timeout, allow_private=config.webhook_allow_private)
+    dispatcher = Dispatcher(app, hub, poster, config.webhook_pace)
+    webhook_pb2_grpc.add_WebhookServiceServicer_to_server(WebhookServicer(app, control, poster), server)
     capabilities_pb2_grpc.add_CapabilitiesServiceServicer_to_server(
         CapabilitiesServicer(app, config.heartbeat), server
     )
@@ -159,10 +171,13 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     await server.start()
     for name in ("", *SERVICES):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+    dispatcher.start()
     log.info("serving", extra={"address": address})
     ready(address)
     await stop.wait()
     await _drain(server, checks, hub, activity, config.grace)
+    await dispatcher.stop(WEBHOOK_GRACE)
+    await poster.close()
     app.uploads.stop()
     for workers in (bulk, control, tails, reads):
         workers.close()

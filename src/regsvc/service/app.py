@@ -24,6 +24,7 @@ from regsvc.service.registry import Registry
 from regsvc.service.search import Searcher
 from regsvc.service.series import Series
 from regsvc.service.uploads import Uploads
+from regsvc.service.webhooks import Webhooks
 from regsvc.store import PackStore
 
 CATALOG = "catalog.sqlite"
@@ -69,7 +70,8 @@ class RegistryApp:
         self.directions = Directions(self.catalog, self.limits)
         self.datasets = Datasets(self.catalog, pager)
         self.comparer = Comparer(self.catalog, self.files, self.series)
-        self.events = Events(self.catalog)
+        self.events = Events(self.catalog, self.limits)
+        self.webhooks = Webhooks(self.catalog, pager, self.limits, self.store_id)
         self.housekeeping = Housekeeping(self.catalog, self.builds, self.logs, self.uploads, self.limits)
         self.housekeeping.start()
 

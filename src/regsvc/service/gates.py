@@ -122,7 +122,7 @@ def read_gate(text: str, limits: Limits) -> Gate:
 
 @functools.lru_cache(maxsize=128)
 def _read(text: str, limits: Limits) -> Gate:
-    node = _selected(checked(_environment(), text, limits))
+    node = _selected(checked(_environment(), text, limits)[1])
     try:
         Compiler(VERSIONS).condition(_as_filter(node))
     except Unsupported as error:

@@ -127,11 +127,11 @@ class Searcher:
 
 def compiled(kind: Kind, text: str, limits: Limits) -> Node:
     """The checked tree of an expression of type bool. Raises `FilterInvalid`, `ResourceExhausted`."""
-    return checked(_environment(kind.name), text, limits)
+    return checked(_environment(kind.name), text, limits)[1]
 
 
-def checked(environment: cel.Env, text: str, limits: Limits) -> Node:
-    """The checked tree of an expression of type bool. Raises `FilterInvalid`, `ResourceExhausted`."""
+def checked(environment: cel.Env, text: str, limits: Limits) -> tuple[cel.Expression, Node]:
+    """An expression of type bool, and its tree. Raises `FilterInvalid`, `ResourceExhausted`."""
     if len(text.encode("utf-8", "replace")) > limits.max_filter_bytes:
         raise ResourceExhausted(
             f"a filter of more than {limits.max_filter_bytes} bytes", limit=limits.max_filter_bytes
@@ -157,7 +157,7 @@ def checked(environment: cel.Env, text: str, limits: Limits) -> Node:
         raise invalid(text, str(error), error.position) from None
     if size_of(node) > limits.max_filter_nodes:
         raise invalid(text, f"more than {limits.max_filter_nodes} operators, names and literals", 0)
-    return node
+    return expression, node
 
 
 def _depths(text: str) -> list[int]:
@@ -170,7 +170,7 @@ def _depths(text: str) -> list[int]:
 
 
 def invalid(text: str, message: str, position: int) -> FilterInvalid:
-    """That an expression is refused, and where: `position` characters come before it."""
+    """The error of an expression, with line and column."""
     before = text[:position]
     line, column = before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1
     return FilterInvalid(f"line {line}, column {column}: {message}", line=line, column=column)

@@ -107,7 +107,7 @@ class WebhookServiceServicer:
     def CreateWebhook(self, request, context):
         """Makes a webhook for events from now on. The secret is in this answer, and in that of RotateWebhookSecret, and nowhere else.
         Errors: INVALID_ARGUMENT (URL that is not http or https, with credentials, or to an address that is not allowed;
-        reason FILTER_INVALID), ALREADY_EXISTS, RESOURCE_EXHAUSTED (more than 1,000).
+        reason FILTER_INVALID), ALREADY_EXISTS, RESOURCE_EXHAUSTED (more than 1,000), OUT_OF_RANGE (after_seq, as WatchEvents).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -128,7 +128,8 @@ class WebhookServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateWebhook(self, request, context):
-        """Changes what is set. Enabling goes on with the event that it stopped at. Errors: NOT_FOUND, INVALID_ARGUMENT.
+        """Changes what is set. Enabling goes on with the event that it stopped at; after any change that event is tried at once, and
+        its tries are counted anew. Errors: NOT_FOUND, INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,7 +143,8 @@ class WebhookServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RotateWebhookSecret(self, request, context):
-        """Gives it a new secret. Until `overlap` is over signatures by both are sent. Errors: NOT_FOUND, INVALID_ARGUMENT.
+        """Gives it a new secret. Until `overlap` is over signatures by both are sent, separated by a space, newest first; of several
+        such changes by the newest five. Errors: NOT_FOUND, INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,14 +158,16 @@ class WebhookServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Redeliver(self, request, context):
-        """Sends an event again, now, out of order. Errors: NOT_FOUND (webhook; an event whose history is gone).
+        """Sends an event again, now, out of order, whatever the filter says and also to a disabled webhook. Called again, it is sent
+        again. Errors: NOT_FOUND (webhook; an event whose history is gone).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TestWebhook(self, request, context):
-        """Sends an event of kind webhook.test now, also to a disabled webhook, and tells what came of it. Errors: NOT_FOUND.
+        """Sends an event of kind webhook.test now, also to a disabled webhook, and tells what came of it. Called again, it is sent
+        again. Errors: NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -112,8 +112,9 @@ type WatchEventsRequest struct {
 	// Events after this number; 0 means from the first. Not set: only events from now on.
 	AfterSeq *uint64 `protobuf:"varint,1,opt,name=after_seq,json=afterSeq,proto3,oneof" json:"after_seq,omitempty"`
 	// Only events that this CEL expression of type bool lets through: `kind == "alias.set" && model == "team/fraud" &&
-	// attributes.version.endsWith("/7")`. It sees kind, resource, namespace, model (`team/fraud`), seq, time and attributes, a
-	// map of text; what is missing makes it false. At most 4 KiB. `seq` of the responses moves on past what is left out.
+	// attributes.version.endsWith("/7")`. It sees kind, resource, model (`team/fraud`; empty where there is none), seq, time
+	// and attributes, a map of text; what is missing makes it false. At most 4 KiB. `seq` of the responses moves on past
+	// what is left out. (CEL reserves the word namespace: say model.startsWith("team/").)
 	Filter        string `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -36,7 +36,8 @@ type Webhook struct {
 	Disabled bool `protobuf:"varint,4,opt,name=disabled,proto3" json:"disabled,omitempty"`
 	// Why the server disabled it; set by the server.
 	DisabledReason string `protobuf:"bytes,5,opt,name=disabled_reason,json=disabledReason,proto3" json:"disabled_reason,omitempty"`
-	// All events up to this one are delivered or filtered out; set by the server.
+	// All events up to this one are delivered or filtered out; of those filtered out last it may lag behind by seconds. Set by
+	// the server.
 	Seq uint64 `protobuf:"varint,6,opt,name=seq,proto3" json:"seq,omitempty"`
 	// Tries of the event that is next, all of which have failed; set by the server.
 	FailedTries uint32 `protobuf:"varint,7,opt,name=failed_tries,json=failedTries,proto3" json:"failed_tries,omitempty"`
@@ -147,9 +148,11 @@ type Delivery struct {
 	// The event's number; 0 of a test.
 	Seq uint64 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	// The header of that name.
-	WebhookId string                 `protobuf:"bytes,2,opt,name=webhook_id,json=webhookId,proto3" json:"webhook_id,omitempty"`
-	Time      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
-	Duration  *durationpb.Duration   `protobuf:"bytes,4,opt,name=duration,proto3" json:"duration,omitempty"`
+	WebhookId string `protobuf:"bytes,2,opt,name=webhook_id,json=webhookId,proto3" json:"webhook_id,omitempty"`
+	// When it began.
+	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	// To the answer's headers, or to the failure.
+	Duration *durationpb.Duration `protobuf:"bytes,4,opt,name=duration,proto3" json:"duration,omitempty"`
 	// The HTTP status; 0 when there was none.
 	Status uint32 `protobuf:"varint,5,opt,name=status,proto3" json:"status,omitempty"`
 	// Why it counts as failed; empty when it is a success.

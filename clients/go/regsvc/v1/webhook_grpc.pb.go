@@ -47,23 +47,27 @@ const (
 type WebhookServiceClient interface {
 	// Makes a webhook for events from now on. The secret is in this answer, and in that of RotateWebhookSecret, and nowhere else.
 	// Errors: INVALID_ARGUMENT (URL that is not http or https, with credentials, or to an address that is not allowed;
-	// reason FILTER_INVALID), ALREADY_EXISTS, RESOURCE_EXHAUSTED (more than 1,000).
+	// reason FILTER_INVALID), ALREADY_EXISTS, RESOURCE_EXHAUSTED (more than 1,000), OUT_OF_RANGE (after_seq, as WatchEvents).
 	CreateWebhook(ctx context.Context, in *CreateWebhookRequest, opts ...grpc.CallOption) (*CreateWebhookResponse, error)
 	// Errors: NOT_FOUND.
 	GetWebhook(ctx context.Context, in *GetWebhookRequest, opts ...grpc.CallOption) (*GetWebhookResponse, error)
 	// By name. Errors: INVALID_ARGUMENT (page token).
 	ListWebhooks(ctx context.Context, in *ListWebhooksRequest, opts ...grpc.CallOption) (*ListWebhooksResponse, error)
-	// Changes what is set. Enabling goes on with the event that it stopped at. Errors: NOT_FOUND, INVALID_ARGUMENT.
+	// Changes what is set. Enabling goes on with the event that it stopped at; after any change that event is tried at once, and
+	// its tries are counted anew. Errors: NOT_FOUND, INVALID_ARGUMENT.
 	UpdateWebhook(ctx context.Context, in *UpdateWebhookRequest, opts ...grpc.CallOption) (*UpdateWebhookResponse, error)
 	// Errors: NOT_FOUND.
 	DeleteWebhook(ctx context.Context, in *DeleteWebhookRequest, opts ...grpc.CallOption) (*DeleteWebhookResponse, error)
-	// Gives it a new secret. Until `overlap` is over signatures by both are sent. Errors: NOT_FOUND, INVALID_ARGUMENT.
+	// Gives it a new secret. Until `overlap` is over signatures by both are sent, separated by a space, newest first; of several
+	// such changes by the newest five. Errors: NOT_FOUND, INVALID_ARGUMENT.
 	RotateWebhookSecret(ctx context.Context, in *RotateWebhookSecretRequest, opts ...grpc.CallOption) (*RotateWebhookSecretResponse, error)
 	// Tries of the last 30 days, newest first, at most 10,000 of a webhook. Errors: NOT_FOUND, INVALID_ARGUMENT.
 	ListDeliveries(ctx context.Context, in *ListDeliveriesRequest, opts ...grpc.CallOption) (*ListDeliveriesResponse, error)
-	// Sends an event again, now, out of order. Errors: NOT_FOUND (webhook; an event whose history is gone).
+	// Sends an event again, now, out of order, whatever the filter says and also to a disabled webhook. Called again, it is sent
+	// again. Errors: NOT_FOUND (webhook; an event whose history is gone).
 	Redeliver(ctx context.Context, in *RedeliverRequest, opts ...grpc.CallOption) (*RedeliverResponse, error)
-	// Sends an event of kind webhook.test now, also to a disabled webhook, and tells what came of it. Errors: NOT_FOUND.
+	// Sends an event of kind webhook.test now, also to a disabled webhook, and tells what came of it. Called again, it is sent
+	// again. Errors: NOT_FOUND.
 	TestWebhook(ctx context.Context, in *TestWebhookRequest, opts ...grpc.CallOption) (*TestWebhookResponse, error)
 }
 
@@ -182,23 +186,27 @@ func (c *webhookServiceClient) TestWebhook(ctx context.Context, in *TestWebhookR
 type WebhookServiceServer interface {
 	// Makes a webhook for events from now on. The secret is in this answer, and in that of RotateWebhookSecret, and nowhere else.
 	// Errors: INVALID_ARGUMENT (URL that is not http or https, with credentials, or to an address that is not allowed;
-	// reason FILTER_INVALID), ALREADY_EXISTS, RESOURCE_EXHAUSTED (more than 1,000).
+	// reason FILTER_INVALID), ALREADY_EXISTS, RESOURCE_EXHAUSTED (more than 1,000), OUT_OF_RANGE (after_seq, as WatchEvents).
 	CreateWebhook(context.Context, *CreateWebhookRequest) (*CreateWebhookResponse, error)
 	// Errors: NOT_FOUND.
 	GetWebhook(context.Context, *GetWebhookRequest) (*GetWebhookResponse, error)
 	// By name. Errors: INVALID_ARGUMENT (page token).
 	ListWebhooks(context.Context, *ListWebhooksRequest) (*ListWebhooksResponse, error)
-	// Changes what is set. Enabling goes on with the event that it stopped at. Errors: NOT_FOUND, INVALID_ARGUMENT.
+	// Changes what is set. Enabling goes on with the event that it stopped at; after any change that event is tried at once, and
+	// its tries are counted anew. Errors: NOT_FOUND, INVALID_ARGUMENT.
 	UpdateWebhook(context.Context, *UpdateWebhookRequest) (*UpdateWebhookResponse, error)
 	// Errors: NOT_FOUND.
 	DeleteWebhook(context.Context, *DeleteWebhookRequest) (*DeleteWebhookResponse, error)
-	// Gives it a new secret. Until `overlap` is over signatures by both are sent. Errors: NOT_FOUND, INVALID_ARGUMENT.
+	// Gives it a new secret. Until `overlap` is over signatures by both are sent, separated by a space, newest first; of several
+	// such changes by the newest five. Errors: NOT_FOUND, INVALID_ARGUMENT.
 	RotateWebhookSecret(context.Context, *RotateWebhookSecretRequest) (*RotateWebhookSecretResponse, error)
 	// Tries of the last 30 days, newest first, at most 10,000 of a webhook. Errors: NOT_FOUND, INVALID_ARGUMENT.
 	ListDeliveries(context.Context, *ListDeliveriesRequest) (*ListDeliveriesResponse, error)
-	// Sends an event again, now, out of order. Errors: NOT_FOUND (webhook; an event whose history is gone).
+	// Sends an event again, now, out of order, whatever the filter says and also to a disabled webhook. Called again, it is sent
+	// again. Errors: NOT_FOUND (webhook; an event whose history is gone).
 	Redeliver(context.Context, *RedeliverRequest) (*RedeliverResponse, error)
-	// Sends an event of kind webhook.test now, also to a disabled webhook, and tells what came of it. Errors: NOT_FOUND.
+	// Sends an event of kind webhook.test now, also to a disabled webhook, and tells what came of it. Called again, it is sent
+	// again. Errors: NOT_FOUND.
 	TestWebhook(context.Context, *TestWebhookRequest) (*TestWebhookResponse, error)
 	mustEmbedUnimplementedWebhookServiceServer()
 }

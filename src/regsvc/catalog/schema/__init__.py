@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlite_utils import Migrations
 
-from regsvc.catalog.schema import deployments, metrics, promotion, records, searching, spine
+from regsvc.catalog.schema import deployments, metrics, promotion, records, searching, spine, webhooks
 
 __all__ = ["MIGRATIONS"]
 
@@ -23,5 +23,6 @@ for _step in (
     searching.more_search,
     promotion.promotion,
     deployments.deployments,
+    webhooks.webhooks,
 ):
     MIGRATIONS()(_step)

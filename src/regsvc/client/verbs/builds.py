@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from regsvc.client import builds, events, logs
 from regsvc.client.build_records import Build, BuildUpdate, Event, LogLine
@@ -56,9 +56,20 @@ class Builds(Artifacts, Datasets):
         """Lines of a build's log after number `after`; with `follow` until the build has ended."""
         return logs.read_log(*self._build(build), follow=follow, after=after, step=step)
 
-    def watch(self, after: int | None = None) -> Iterator[Event]:
-        """Changes of the whole registry after event number `after`, for ever; None: only new ones."""
-        return events.watch_events(self._connection(None), after)
+    def watch(
+        self,
+        after: int | None = None,
+        *,
+        filter: str = "",
+        position: Callable[[int], None] | None = None,
+    ) -> Iterator[Event]:
+        """Changes of the whole registry after event number `after`, for ever; None: only new ones.
+
+        `filter` is a CEL condition: `kind == "alias.set" && model == "team/fraud"`. `position` is called with the
+        numbers that another watch may go on after: of events that were dealt with, as the next was asked for, and of
+        those that were left out. Raises `FilterInvalid`, `EventsGone`, `SeqAhead`.
+        """
+        return events.watch_events(self._connection(None), after, filter, position)
 
     def watch_build(self, build: str, after: int = 0) -> Iterator[BuildUpdate]:
         """The state of a build as it changes, to its end. Raises `NotFound`."""

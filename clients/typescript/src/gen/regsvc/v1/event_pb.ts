@@ -79,8 +79,9 @@ export type WatchEventsRequest = Message<"regsvc.v1.WatchEventsRequest"> & {
 
   /**
    * Only events that this CEL expression of type bool lets through: `kind == "alias.set" && model == "team/fraud" &&
-   * attributes.version.endsWith("/7")`. It sees kind, resource, namespace, model (`team/fraud`), seq, time and attributes, a
-   * map of text; what is missing makes it false. At most 4 KiB. `seq` of the responses moves on past what is left out.
+   * attributes.version.endsWith("/7")`. It sees kind, resource, model (`team/fraud`; empty where there is none), seq, time
+   * and attributes, a map of text; what is missing makes it false. At most 4 KiB. `seq` of the responses moves on past
+   * what is left out. (CEL reserves the word namespace: say model.startsWith("team/").)
    *
    * @generated from field: string filter = 2;
    */

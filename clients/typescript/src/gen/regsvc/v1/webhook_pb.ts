@@ -56,7 +56,8 @@ export type Webhook = Message<"regsvc.v1.Webhook"> & {
   disabledReason: string;
 
   /**
-   * All events up to this one are delivered or filtered out; set by the server.
+   * All events up to this one are delivered or filtered out; of those filtered out last it may lag behind by seconds. Set by
+   * the server.
    *
    * @generated from field: uint64 seq = 6;
    */
@@ -112,11 +113,15 @@ export type Delivery = Message<"regsvc.v1.Delivery"> & {
   webhookId: string;
 
   /**
+   * When it began.
+   *
    * @generated from field: google.protobuf.Timestamp time = 3;
    */
   time?: Timestamp | undefined;
 
   /**
+   * To the answer's headers, or to the failure.
+   *
    * @generated from field: google.protobuf.Duration duration = 4;
    */
   duration?: Duration | undefined;
@@ -631,7 +636,7 @@ export const WebhookService: GenService<{
   /**
    * Makes a webhook for events from now on. The secret is in this answer, and in that of RotateWebhookSecret, and nowhere else.
    * Errors: INVALID_ARGUMENT (URL that is not http or https, with credentials, or to an address that is not allowed;
-   * reason FILTER_INVALID), ALREADY_EXISTS, RESOURCE_EXHAUSTED (more than 1,000).
+   * reason FILTER_INVALID), ALREADY_EXISTS, RESOURCE_EXHAUSTED (more than 1,000), OUT_OF_RANGE (after_seq, as WatchEvents).
    *
    * @generated from rpc regsvc.v1.WebhookService.CreateWebhook
    */
@@ -661,7 +666,8 @@ export const WebhookService: GenService<{
     output: typeof ListWebhooksResponseSchema;
   },
   /**
-   * Changes what is set. Enabling goes on with the event that it stopped at. Errors: NOT_FOUND, INVALID_ARGUMENT.
+   * Changes what is set. Enabling goes on with the event that it stopped at; after any change that event is tried at once, and
+   * its tries are counted anew. Errors: NOT_FOUND, INVALID_ARGUMENT.
    *
    * @generated from rpc regsvc.v1.WebhookService.UpdateWebhook
    */
@@ -681,7 +687,8 @@ export const WebhookService: GenService<{
     output: typeof DeleteWebhookResponseSchema;
   },
   /**
-   * Gives it a new secret. Until `overlap` is over signatures by both are sent. Errors: NOT_FOUND, INVALID_ARGUMENT.
+   * Gives it a new secret. Until `overlap` is over signatures by both are sent, separated by a space, newest first; of several
+   * such changes by the newest five. Errors: NOT_FOUND, INVALID_ARGUMENT.
    *
    * @generated from rpc regsvc.v1.WebhookService.RotateWebhookSecret
    */
@@ -701,7 +708,8 @@ export const WebhookService: GenService<{
     output: typeof ListDeliveriesResponseSchema;
   },
   /**
-   * Sends an event again, now, out of order. Errors: NOT_FOUND (webhook; an event whose history is gone).
+   * Sends an event again, now, out of order, whatever the filter says and also to a disabled webhook. Called again, it is sent
+   * again. Errors: NOT_FOUND (webhook; an event whose history is gone).
    *
    * @generated from rpc regsvc.v1.WebhookService.Redeliver
    */
@@ -711,7 +719,8 @@ export const WebhookService: GenService<{
     output: typeof RedeliverResponseSchema;
   },
   /**
-   * Sends an event of kind webhook.test now, also to a disabled webhook, and tells what came of it. Errors: NOT_FOUND.
+   * Sends an event of kind webhook.test now, also to a disabled webhook, and tells what came of it. Called again, it is sent
+   * again. Errors: NOT_FOUND.
    *
    * @generated from rpc regsvc.v1.WebhookService.TestWebhook
    */
