@@ -476,3 +476,16 @@ def test_an_odd_environment_makes_no_push_fail(
         record = client.record(made.reference).record
     assert record.environment.packages["we?ird"] == "1.0"
     assert any("variables are not recorded" in gap for gap in record.gaps)
+
+
+def test_a_parent_on_another_server_is_one_of_elsewhere(shared_server: Server, tmp_path: Path) -> None:
+    """Never the version of that name on this one."""
+    (tmp_path / "w").write_bytes(b"w")
+    with regsvc.connect(shared_server.endpoint) as client:
+        base = client.push(tmp_path / "w", "capture/base", capture=False)
+        there = "regsvc://models.example:7070/capture/base:1"
+        parents = {f"regsvc://{shared_server.endpoint}/{base.reference}": "", there: "merged"}
+        made = client.push(tmp_path / "w", "capture/child", capture=False, parents=parents)
+        found = client.record(made.reference).record.parents
+        assert [each.version for each in found] == ["namespaces/capture/models/base/versions/1", ""]
+        assert [each.uri for each in found] == ["", there]

@@ -55,9 +55,11 @@ def assembled(
     framework: str = "",
     format: str = "",
     image: str = "",
+    server: str = "",
 ) -> Record:
     """A record of what a caller names. `parents`: relation by reference, or by URI for models of elsewhere.
 
+    A reference that names another server than `server` (`host:port`) is a model of elsewhere, too.
     Raises `InvalidArgument`, `NameInvalid`.
     """
     base = record or Record()
@@ -65,7 +67,10 @@ def assembled(
         base,
         card=card or base.card,
         labels=tuple(dict.fromkeys([*base.labels, *labels])),
-        parents=(*base.parents, *(_parent(name, relation) for name, relation in (parents or {}).items())),
+        parents=(
+            *base.parents,
+            *(_parent(name, relation, server) for name, relation in (parents or {}).items()),
+        ),
         datasets=(
             *base.datasets,
             *(DatasetUse(refs.parse_dataset(name).wire, split) for name, split in (datasets or {}).items()),
@@ -183,7 +188,7 @@ class _Attachment:
         return self._given
 
 
-def _parent(name: str, relation: str) -> Parent:
+def _parent(name: str, relation: str, server: str) -> Parent:
     try:
         kind = Relation[relation.strip().upper().replace("-", "_")] if relation else Relation.UNSPECIFIED
     except KeyError:
@@ -191,7 +196,10 @@ def _parent(name: str, relation: str) -> Parent:
         raise InvalidArgument(f"'{relation[:60]}' is no relation to a parent; known are {known}") from None
     if refs.is_elsewhere(name):
         return Parent(kind, uri=name)
-    return Parent(kind, version=refs.parse_reference(name).version.wire)
+    reference = refs.parse_reference(name)
+    if reference.server not in (None, server):
+        return Parent(kind, uri=name)
+    return Parent(kind, version=reference.version.wire)
 
 
 def _note(message: Any) -> Note:
