@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regsvc.cli.comparison import short_name
+from regsvc.cli.safe_console import harmless
 from regsvc.client.client import Client
 from regsvc.content.comparison import Comparison
 from regsvc.errors import NotFound
@@ -23,6 +24,11 @@ class Diff:
 
     title: str
     text: str
+
+    @property
+    def shown(self) -> str:
+        """For people: without what would control a terminal, and with ends of lines as git shows them."""
+        return harmless(self.text.replace("\r", "^M"))
 
 
 def code_diffs(client: Client, found: Comparison, repository: Path) -> list[Diff]:
