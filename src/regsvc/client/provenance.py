@@ -87,6 +87,16 @@ def image_of(text: str) -> Image:
     return Image(reference, digest)
 
 
+def record_message(record: Record) -> Any:
+    """A `Record` message. Raises `InvalidArgument` when there is something in it that a message cannot carry."""
+    try:
+        return wire.record_to(record)
+    except UnicodeEncodeError:
+        raise InvalidArgument("a record has text that is not UTF-8") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InvalidArgument(f"a record has a field of another type: {error}") from None
+
+
 def get_record(connection: Connection, owner: refs.VersionRef | refs.BuildName) -> SealedRecord:
     """The record of a version or build; a sealed one is checked against its digest. Raises `NotFound`."""
     request = record_pb2.GetRecordRequest(name=owner.wire)
@@ -104,7 +114,7 @@ def get_record(connection: Connection, owner: refs.VersionRef | refs.BuildName) 
 
 def log_record(connection: Connection, build: str, record: Record) -> None:
     """Merge into the record of a running build. Raises as `LogRecord` documents."""
-    request = record_pb2.LogRecordRequest(build=build, record=wire.record_to(record))
+    request = record_pb2.LogRecordRequest(build=build, record=record_message(record))
     connection.call(connection.records.LogRecord, request)
 
 
