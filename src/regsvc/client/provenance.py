@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,16 +13,17 @@ from blake3 import blake3
 
 from regsvc import refs
 from regsvc.client.connection import Connection, translate
-from regsvc.client.records import time_from
+from regsvc.client.records import time_from, utf8
 from regsvc.client.resume import resumed
 from regsvc.content.record import Attachment, DatasetUse, Image, Parent, Record, Relation, digest_of
-from regsvc.errors import DigestMismatch, InvalidArgument, RegsvcError
+from regsvc.errors import DigestMismatch, InvalidArgument, NameInvalid, RegsvcError
 from regsvc.v1 import record_pb2
 from regsvc.wire import record as wire
 
 _PAGE = 200
 _MESSAGE = 1 << 20
 """Bytes of one message of an attachment."""
+_ATTACHMENT_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,17 @@ def record_message(record: Record) -> Any:
         raise InvalidArgument(f"a record has a field of another type: {error}") from None
 
 
+def check_attachments(attachments: Mapping[str, bytes]) -> None:
+    """Before anything is sent: the server takes them after the files. Raises `NameInvalid`, `InvalidArgument`."""
+    for name, data in attachments.items():
+        if not _ATTACHMENT_NAME.fullmatch(name):
+            raise NameInvalid("an attachment's name is 1 to 100 of A-Z a-z 0-9 . _ -", name=name[:60])
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise InvalidArgument(
+                f"attachment '{name}' is a {type(data).__name__}; it must be bytes", name=name
+            )
+
+
 def get_record(connection: Connection, owner: refs.VersionRef | refs.BuildName) -> SealedRecord:
     """The record of a version or build; a sealed one is checked against its digest. Raises `NotFound`."""
     request = record_pb2.GetRecordRequest(name=owner.wire)
@@ -147,7 +160,10 @@ def read_attachment(
 def add_note(connection: Connection, ref: refs.VersionRef, text: str, author: str) -> Note:
     """Add a note to a version. Raises `NotFound`, `InvalidArgument`."""
     request = record_pb2.AddNoteRequest(
-        version=ref.wire, author=author, text=text, request_id=uuid.uuid4().hex
+        version=ref.wire,
+        author=utf8("the author", author),
+        text=utf8("the note", text),
+        request_id=uuid.uuid4().hex,
     )
     return _note(connection.call(connection.records.AddNote, request).note)
 

@@ -19,7 +19,7 @@ from regsvc.client.external import external_spans
 from regsvc.client.known import FileState, KnownFile, packed
 from regsvc.client.machine import streams_for
 from regsvc.client.progress import Report, Reporter
-from regsvc.client.provenance import record_message, write_attachment
+from regsvc.client.provenance import check_attachments, record_message, write_attachment
 from regsvc.client.reading import WINDOW_BYTES, WINDOW_CHUNKS, Stale, Stretch, windows
 from regsvc.client.resume import DEFAULT_PATIENCE, resumed
 from regsvc.client.scan import SourceFile, scan
@@ -66,6 +66,7 @@ def push(
     """Store a folder, or a file, as a new version of a model. Errors as at `Client.push`."""
     started = time.monotonic()
     message = record_message(record)
+    check_attachments(attachments or {})
     for alias in aliases:
         refs.check_alias(alias)
     files = scan(path, follow_symlinks=follow_symlinks)
