@@ -16,6 +16,7 @@ from support import Server
 import regsvc
 from regsvc.client.capture import capture
 from regsvc.client.capture import code as capture_code_module
+from regsvc.client.capture import git as git_module
 from regsvc.client.capture import snapshot as snapshot_module
 from regsvc.client.capture.credentials import without_any_credentials, without_credentials
 
@@ -111,7 +112,7 @@ def test_git_that_does_not_answer_is_given_up(
     slow.write_text("#!/bin/sh\nexec sleep 600\n")
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", f"{slow.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(capture_code_module, "_SECONDS", 0.2)
+    monkeypatch.setattr(git_module, "SECONDS", 0.2)
     found = capture(repository)
     assert any("did not answer" in gap for gap in found.record.gaps)
 
@@ -413,7 +414,7 @@ def test_git_that_leaves_a_child_with_the_pipe_is_given_up(
     slow.write_text("#!/bin/sh\nsleep 600\n")
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", f"{slow.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(capture_code_module, "_SECONDS", 0.2)
+    monkeypatch.setattr(git_module, "SECONDS", 0.2)
     found = capture(repository)
     assert any("did not answer" in gap for gap in found.record.gaps)
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
-import signal
-import subprocess
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from regsvc.client.capture import git as git_program
 from regsvc.client.capture.credentials import without_credentials as without_credentials  # noqa: PLC0414 - others take it here
+from regsvc.client.capture.git import Git
 from regsvc.client.capture.snapshot import SNAPSHOT
 from regsvc.client.capture.snapshot import snapshot as take_snapshot
 from regsvc.content.record import Code
@@ -31,9 +29,6 @@ _DIFF_COMMAND = (
 
 _MAX_STATUS_BYTES = 64 << 20
 _SUBMODULE = re.compile(rb"^\+Subproject commit [0-9a-f]+-dirty$", re.MULTILINE)
-
-_SECONDS = 10.0
-"""For one question to git; a repository on a dead network drive must not hold up a push."""
 
 
 def capture_code(
@@ -60,7 +55,7 @@ def _of_git(
         if _looks_like_a_repository(folder):
             gaps.append("code: git is not installed")
         return Code(), None
-    repository = _Git(git, folder)
+    repository = Git(git, folder)
     inside = repository.ask("rev-parse", "--is-inside-work-tree")
     if inside != "true":
         if repository.slow:
@@ -94,7 +89,7 @@ def _of_git(
     return code, repository.tracked
 
 
-def _diff(repository: _Git, attachments: dict[str, bytes], gaps: list[str]) -> bytes | None:
+def _diff(repository: Git, attachments: dict[str, bytes], gaps: list[str]) -> bytes | None:
     """The diff, kept as an attachment; None when it is not known."""
     diff = repository.read(*_DIFF_COMMAND, limit=MAX_DIFF_BYTES)
     if diff is None:
@@ -120,68 +115,9 @@ def _looks_like_a_repository(folder: Path) -> bool:
 
 
 def _slow() -> str:
-    return f"code: git did not answer within {_SECONDS:g} s"
+    return f"code: git did not answer within {git_program.SECONDS:g} s"
 
 
-class _Git:
-    def __init__(self, program: str, folder: Path) -> None:
-        self.slow = False
-        # Never a question to a user, nor a helper that a repository's own settings name. By arguments: settings in the
-        # environment (GIT_CONFIG_COUNT) may be what makes the repository safe to read.
-        settings = ("-c", "core.fsmonitor=false", "-c", "core.quotePath=true")
-        self._command = [program, "-C", str(folder), "--no-optional-locks", *settings]
-        self._environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-
-    def ask(self, *arguments: str) -> str:
-        """One line or more of text; empty when git refuses."""
-        answer = self.read(*arguments, limit=1 << 20)
-        return "" if answer is None else answer.decode("utf-8", "replace").strip()
-
-    def tracked(self) -> list[str]:
-        """Files below the folder that git tracks, relative to it."""
-        answer = self.read("ls-files", "-z", limit=16 << 20) or b""
-        return [os.fsdecode(name) for name in answer.split(b"\0") if name]
-
-    def read(self, *arguments: str, limit: int) -> bytes | None:
-        """What git prints; None when it refuses, takes too long, or prints more than `limit` bytes."""
-        try:
-            process = subprocess.Popen(
-                [*self._command, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=self._environment,
-                start_new_session=True,  # so that what it starts, and what holds our pipe, ends with it
-            )
-        except OSError:
-            return None
-        timer = threading.Timer(_SECONDS, self._give_up, [process])
-        timer.start()
-        try:
-            assert process.stdout is not None
-            found = process.stdout.read(limit + 1)
-            if len(found) > limit:
-                _kill(process)
-            status = process.wait()
-        finally:
-            timer.cancel()
-            if process.returncode is None:  # we were interrupted, and in a session of its own it was not
-                _kill(process)
-                process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
-        return found if status == 0 and len(found) <= limit else None
-
-    def _give_up(self, process: subprocess.Popen[bytes]) -> None:
-        self.slow = True
-        _kill(process)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _first_remote(repository: _Git) -> str:
+def _first_remote(repository: Git) -> str:
     names = repository.ask("remote").splitlines()
     return repository.ask("remote", "get-url", names[0]) if names else ""
