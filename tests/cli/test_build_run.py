@@ -218,6 +218,105 @@ def test_forked_workers_may_record(shared_server: Server, client: Client) -> Non
     assert client.get_build(done.result["build"]).metrics == {f"worker {n}": 99.0 for n in range(3)}
 
 
+def test_workers_forked_while_threads_record_may_record(shared_server: Server, client: Client) -> None:
+    """A lock that a thread holds at that moment is nobody's in the worker."""
+    done = run(
+        shared_server,
+        *python("""
+            import os, regsvc, signal, threading
+            build = regsvc.current_build()
+            ended = threading.Event()
+            def record(number):
+                while not ended.is_set():
+                    build.log_record(regsvc.Record(labels=[f"thread {number}"]))
+            threads = [threading.Thread(target=record, args=(number,)) for number in range(4)]
+            for thread in threads:
+                thread.start()
+            statuses = []
+            for number in range(10):
+                if (worker := os.fork()) == 0:
+                    signal.alarm(30)
+                    build.log_record(regsvc.Record(labels=[f"worker {number}"]))
+                    build.log_metric("loss", 0.5, step=number)
+                    os._exit(0)
+                statuses.append(os.waitpid(worker, 0)[1])
+            ended.set()
+            for thread in threads:
+                thread.join()
+            print(statuses)
+        """),
+    )
+    assert (done.status, done.printed) == (0, b"[0, 0, 0, 0, 0, 0, 0, 0, 0, 0]\n"), done.stderr
+    labels = set(client.record(done.result["build"]).record.labels)
+    assert labels == {*(f"thread {n}" for n in range(4)), *(f"worker {n}" for n in range(10))}
+
+
+def test_data_is_logged_before_or_after_a_fork_and_never_hangs(
+    shared_server: Server, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d.csv").write_text("a\n1\n2\n")
+    (tmp_path / "w").write_bytes(b"w")
+    done = run(
+        shared_server,
+        *python("""
+            import os, regsvc, signal
+            build = regsvc.current_build()
+            def worker(split):
+                if (child := os.fork()) == 0:
+                    signal.alarm(60)
+                    try:
+                        build.log_dataset("d.csv", "forked/d", split=split)
+                    except regsvc.FailedPrecondition as error:
+                        print(error, flush=True)
+                    build.publish("w")
+                    os._exit(0)
+                return os.waitpid(child, 0)[1]
+            print(worker("before"), flush=True)
+            build.log_dataset("d.csv", "forked/d", split="parent")
+            print(worker("after"), flush=True)
+        """),
+    )
+    first, refused, second = done.printed.decode().splitlines()
+    assert (first, second) == ("0", "0")
+    assert "start processes by 'spawn'" in refused
+    uses = client.record(done.result["build"]).record.datasets
+    assert {(use.dataset, use.split) for use in uses} == {
+        ("namespaces/forked/datasets/d/versions/1", split) for split in ("before", "parent")
+    }
+
+
+def test_a_record_that_cannot_be_sent_is_refused_and_the_build_goes_on(
+    shared_server: Server, client: Client
+) -> None:
+    done = run(
+        shared_server,
+        *python("""
+            import regsvc
+            build = regsvc.current_build()
+            for bad in (
+                regsvc.Record(card="\\udcff"),
+                regsvc.Record(labels=[1]),
+                regsvc.Record(labels=["two\\nlines"]),
+                regsvc.Record(signature=regsvc.Signature(inputs=[regsvc.TensorSpec("x", "f4", ("?",))])),
+            ):
+                try:
+                    build.log_record(bad)
+                    build.flush()
+                except regsvc.RegsvcError as error:
+                    print(type(error).__name__)
+            build.log_record(regsvc.Record(labels=["good"]))
+        """),
+    )
+    assert done.printed.decode().split() == [
+        "InvalidArgument",
+        "InvalidArgument",
+        "RecordInvalid",
+        "InvalidArgument",
+    ]
+    assert client.record(done.result["build"]).record.labels == ("good",)
+
+
 def test_nan_raises_in_the_child(shared_server: Server) -> None:
     done = run(
         shared_server, *python("import regsvc; regsvc.current_build().log_metric('loss', float('nan'))")

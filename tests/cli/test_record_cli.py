@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from html.parser import HTMLParser
@@ -13,6 +14,8 @@ from blake3 import blake3
 from support import Server
 
 import regsvc
+from regsvc.cli import code
+from regsvc.client.capture import git
 
 
 @pytest.fixture(scope="module")
@@ -221,3 +224,21 @@ def test_lineage_prints_trees_and_dot(story: tuple[Server, Path]) -> None:
     assert '"hf:org/base" -> "story/fraud:2" [label="fine-tuned"];' in dot
     document = json.loads(server.cli("lineage", "story/fraud:2", "--json").stdout)
     assert document["root"] == "story/fraud:2"
+
+
+def test_a_diff_between_commits_is_cut_and_a_git_that_hangs_is_given_up(
+    story: tuple[Server, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, folder = story
+    with regsvc.connect(server.endpoint) as client:
+        found = client.compare("story/fraud:1", "story/fraud:2", tensors=False)
+        monkeypatch.setattr(code, "MAX_DIFF", 100)
+        between, *_ = code.code_diffs(client, found, folder)
+        assert len(between.text) < 120
+        assert between.text.endswith("... cut\n")
+        slow = tmp_path / "git"
+        slow.write_text("#!/bin/sh\nsleep 600\n")
+        slow.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+        monkeypatch.setattr(git, "SECONDS", 0.2)
+        assert not [diff for diff in code.code_diffs(client, found, folder) if " to " in diff.title]

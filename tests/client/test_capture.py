@@ -16,8 +16,9 @@ from support import Server
 import regsvc
 from regsvc.client.capture import capture
 from regsvc.client.capture import code as capture_code_module
+from regsvc.client.capture import git as git_module
 from regsvc.client.capture import snapshot as snapshot_module
-from regsvc.client.capture.code import without_credentials
+from regsvc.client.capture.credentials import without_any_credentials, without_credentials
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +112,7 @@ def test_git_that_does_not_answer_is_given_up(
     slow.write_text("#!/bin/sh\nexec sleep 600\n")
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", f"{slow.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(capture_code_module, "_SECONDS", 0.2)
+    monkeypatch.setattr(git_module, "SECONDS", 0.2)
     found = capture(repository)
     assert any("did not answer" in gap for gap in found.record.gaps)
 
@@ -131,6 +132,19 @@ def test_outside_of_a_repository_there_is_no_code_and_no_gap(tmp_path: Path) -> 
         ("git@host:team/x.git", "git@host:team/x.git"),
         ("https://user:pa@ss@host/x", "https://host/x"),
         ("https://host:notaport/x", ""),
+        ("https://user:to/ken@host/x", ""),
+        ("https://host/x?token=t", "https://host/x"),
+        ("https://host/x;token=t", "https://host/x"),
+        ("ssh://git:token@host:22/x", "ssh://host:22/x"),
+        ("oauth2:token@github.com:team/x.git", "github.com:team/x.git"),
+        ("token@github.com:team/x.git", "github.com:team/x.git"),
+        ("git@host:team/x?token=t", "git@host:team/x"),
+        ("https:/user:token@host/x", "host/x"),
+        ("//user:token@host/x", "host/x"),
+        ("codecommit::https://user:token@host/x", "codecommit::https://host/x"),
+        ("ext::ssh -i key user:token@host", ""),
+        ("/srv/c#/x", "/srv/c#/x"),
+        ("../x", "../x"),
         ("", ""),
     ],
 )
@@ -285,3 +299,194 @@ def test_a_push_can_keep_its_sources(shared_server: Server, repository: Path) ->
             repository / "train.py", "capture/sources", capture=capture(repository, snapshot=True)
         )
         assert client.record(again.reference).record.code.snapshot == "source.tar.gz"
+
+
+def test_a_rewritten_remote_loses_the_token_that_the_rule_adds(repository: Path) -> None:
+    git(repository, "remote", "set-url", "origin", "https://example.com/team/model.git")
+    git(
+        repository, "config", "url.https://oauth2:secret-token@example.com/.insteadOf", "https://example.com/"
+    )
+    found = capture(repository)
+    assert found.record.code.remote == "https://example.com/team/model.git"
+    assert "secret-token" not in repr(found)
+
+
+def test_credentials_in_a_text_are_counted_and_left_out() -> None:
+    text = "https://u:p@h/x git+ssh://git@h/y https://h/z?a=b@c\nhttp://t@h a@b.c"
+    assert without_any_credentials(text) == (
+        "https://h/x git+ssh://git@h/y https://h/z?a=b@c\nhttp://h a@b.c",
+        2,
+    )
+
+
+def test_a_bare_repository_is_said_so(repository: Path, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "--quiet", "--bare", str(repository), "bare.git")
+    found = capture(tmp_path / "bare.git")
+    assert found.record.code == regsvc.Code()
+    assert "code: a repository without a work tree has no sources" in found.record.gaps
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders away")
+def test_a_repository_of_another_user_is_said_so_and_read_if_that_is_safe(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in (repository, repository / ".git"):
+        os.chown(path, 65534, 65534)
+    found = capture(repository)
+    assert found.record.code == regsvc.Code()
+    assert any("safe.directory" in gap for gap in found.record.gaps)
+    for name, value in (("COUNT", "1"), ("KEY_0", "safe.directory"), ("VALUE_0", "*")):
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    assert capture(repository).record.code.commit == git(repository, "rev-parse", "HEAD")
+
+
+def test_a_damaged_repository_is_said_so(repository: Path) -> None:
+    (repository / ".git" / "HEAD").write_bytes(b"\xff")
+    found = capture(repository)
+    assert any("git does not read the repository" in gap for gap in found.record.gaps)
+
+
+def test_the_diff_applies_whatever_the_settings_say(repository: Path, tmp_path: Path) -> None:
+    git(repository, "clone", "--quiet", str(repository), str(tmp_path / "clone"))
+    (repository / ".git" / "info" / "attributes").write_text("*.py diff=upper\n")
+    for key, value in (
+        ("diff.noprefix", "true"),
+        ("diff.upper.textconv", "echo converted; :"),
+        ("color.diff", "always"),
+        ("diff.relative", "true"),
+    ):
+        git(repository, "config", key, value)
+    (repository / "train.py").write_text("lr = 0.7\n")
+    (repository / "sub").mkdir()
+    found = capture(repository / "sub")
+    (tmp_path / "code.diff").write_bytes(found.attachments["code.diff"])
+    git(tmp_path / "clone", "apply", str(tmp_path / "code.diff"))
+    assert (tmp_path / "clone" / "train.py").read_text() == "lr = 0.7\n"
+
+
+def test_very_many_changed_files_are_changes(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture_code_module, "_MAX_STATUS_BYTES", 5)
+    (repository / "train.py").write_text("lr = 0.8\n")
+    found = capture(repository)
+    assert (found.record.code.dirty, found.record.code.diff) == (True, "code.diff")
+    assert "code: git does not tell what is not committed" in found.record.gaps
+
+
+def test_changes_within_a_submodule_are_said_to_be_left_out(repository: Path, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "--quiet", str(repository), str(tmp_path / "inner"))
+    git(
+        repository,
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "add",
+        "-q",
+        str(tmp_path / "inner"),
+        "inner",
+    )
+    git(repository, "commit", "--quiet", "-m", "submodule")
+    assert capture(repository).record.gaps == ()
+    (repository / "inner" / "train.py").write_text("lr = 0.9\n")
+    found = capture(repository)
+    assert found.record.code.dirty
+    assert "code: changes within 1 submodules are not in the diff" in found.record.gaps
+    assert capture(repository / "inner").record.code.diff == "code.diff"
+
+
+def test_names_that_are_not_utf8_are_kept_as_git_writes_them(repository: Path) -> None:
+    name = b"\xff.py"
+    with open(os.fsencode(repository) + b"/" + name, "wb") as file:
+        file.write(b"1")
+    git(repository, "add", ".")
+    git(repository, "branch", "-m", os.fsdecode(b"br\xffanch"))
+    found = capture(repository, snapshot=True)
+    assert found.record.code.branch == "br\ufffdanch"
+    assert b'"b/\\377.py"' in found.attachments["code.diff"]
+    with tarfile.open(fileobj=io.BytesIO(found.attachments["source.tar.gz"])) as archive:
+        assert os.fsdecode(name) in archive.getnames()
+
+
+def test_git_that_leaves_a_child_with_the_pipe_is_given_up(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    slow = tmp_path / "bin" / "git"
+    slow.parent.mkdir()
+    slow.write_text("#!/bin/sh\nsleep 600\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(git_module, "SECONDS", 0.2)
+    found = capture(repository)
+    assert any("did not answer" in gap for gap in found.record.gaps)
+
+
+def test_a_repository_without_git_is_said_so(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(repository))
+    assert "code: git is not installed" in capture(repository).record.gaps
+
+
+def test_a_folder_that_was_deleted_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    found = capture(".", snapshot=True)
+    assert "code: the folder is none, or was deleted" in found.record.gaps
+
+
+def test_patterns_do_not_allow_secrets_and_urls_in_values_lose_their_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ACME_SECRET_ACCESS_KEY", "ACME_TOKEN", "ACME_DB_PASSWORD", "ACME_PAT", "ACME_AUTH"):
+        monkeypatch.setenv(name, "secret-token")
+    monkeypatch.setenv("ACME_REGION", "eu")
+    monkeypatch.setenv("ACME_KEYBOARD", "de")
+    monkeypatch.setenv("ACME_URL", "postgres://user:secret-token@host/x https://secret-token@host")
+    monkeypatch.setenv("REGSVC_CAPTURE_VARIABLES", "ACME_*")
+    found = capture(tmp_path).record.environment.variables
+    assert found == {
+        "ACME_REGION": "eu",
+        "ACME_KEYBOARD": "de",
+        "ACME_URL": "postgres://host/x https://host",
+    }
+    monkeypatch.setenv("REGSVC_CAPTURE_VARIABLES", "ACME_TOKEN")
+    assert capture(tmp_path).record.environment.variables == {"ACME_TOKEN": "secret-token"}
+
+
+def test_a_lock_file_is_kept_without_the_credentials_of_its_indexes(repository: Path) -> None:
+    rest = b"# \xff\npackage==1\ngit+ssh://git@host/x\n"
+    (repository / "requirements.txt").write_bytes(b"-i https://user:secret-token@host/simple\n" + rest)
+    found = capture(repository)
+    assert found.attachments["requirements.txt"] == b"-i https://host/simple\n" + rest
+    assert "environment: requirements.txt is kept without the credentials of 1 URLs" in found.record.gaps
+
+
+def test_an_odd_environment_makes_no_push_fail(
+    shared_server: Server, repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Names that are not UTF-8, and more than a record may have."""
+    site = tmp_path / "site"
+    os.makedirs(os.fsencode(site) + b"/we\xffird-1.0.dist-info")
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("REGSVC_CAPTURE_VARIABLES", "ODD_*")
+    for number in range(400):
+        monkeypatch.setenv(f"ODD_{number}", "x" * 4_000)
+    monkeypatch.setenv(os.fsdecode(b"ODD_\xff"), os.fsdecode(b"\xff"))
+    monkeypatch.chdir(repository)
+    with regsvc.connect(shared_server.endpoint) as client:
+        made = client.push(repository / "train.py", "capture/odd")
+        record = client.record(made.reference).record
+    assert record.environment.packages["we?ird"] == "1.0"
+    assert any("variables are not recorded" in gap for gap in record.gaps)
+
+
+def test_a_parent_on_another_server_is_one_of_elsewhere(shared_server: Server, tmp_path: Path) -> None:
+    """Never the version of that name on this one."""
+    (tmp_path / "w").write_bytes(b"w")
+    with regsvc.connect(shared_server.endpoint) as client:
+        base = client.push(tmp_path / "w", "capture/base", capture=False)
+        there = "regsvc://models.example:7070/capture/base:1"
+        parents = {f"regsvc://{shared_server.endpoint}/{base.reference}": "", there: "merged"}
+        made = client.push(tmp_path / "w", "capture/child", capture=False, parents=parents)
+        found = client.record(made.reference).record.parents
+        assert [each.version for each in found] == ["namespaces/capture/models/base/versions/1", ""]
+        assert [each.uri for each in found] == ["", there]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blake3 import blake3
@@ -216,3 +217,52 @@ def test_windows_hold_every_byte_in_order(tmp_path_factory, sizes: list[int], mo
                 digests[stretch.file.path] = stretch.digest
     assert {path: found.get(path, b"") for path in content} == content
     assert digests == {path: blake3(data).digest() for path, data in content.items()}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"params": {"k": "\udcff"}},
+        {"tags": {"k": "\udcff"}},
+        {"tags": {"\udcff": "v"}},
+        {"metrics": {"\udcff": 1.0}},
+        {"description": "\udcff"},
+        {"card": "\udcff"},
+        {"labels": ["\udcff"]},
+        {"parents": {"hf:\udcff": ""}},
+        {"framework": "\udcff"},
+        {"aliases": ["\udcff"]},
+        {"attachments": {"../a": b""}},
+        {"attachments": {"a": "text"}},
+        {"record": regsvc.Record(labels=[1])},  # type: ignore[list-item]
+    ],
+)
+def test_what_no_message_can_carry_is_refused_before_anything_is_sent(
+    shared_server: Server, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    (tmp_path / "w").write_bytes(b"w")
+    with regsvc.connect(shared_server.endpoint) as client:
+        with pytest.raises(regsvc.InvalidArgument):
+            client.push(tmp_path / "w", "push/refused", **options)
+        with pytest.raises(regsvc.NotFound):
+            client.model("push/refused")
+
+
+def test_arguments_that_are_not_utf8_are_one_line(shared_server: Server, tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(b"w")
+    for option in ("--description", "--framework", "--label"):
+        done = shared_server.cli("push", str(tmp_path / "w"), "push/refused", option, "\udcff", check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert "UTF-8" in done.stderr
+
+
+def test_a_push_that_is_repeated_with_other_attachments_keeps_the_first(
+    shared_server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "w").write_bytes(b"w")
+    with regsvc.connect(shared_server.endpoint) as client:
+        for text in (b"first", b"second"):
+            options = {"attachments": {"a.txt": text}, "request_id": "twice-with-attachments"}
+            made = client.push(tmp_path / "w", "push/repeated", **options)
+        assert made.reference == "push/repeated:1"
+        assert client.attachment("push/repeated", "a.txt") == b"first"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ from regsvc.v1 import compare_pb2_grpc, dataset_pb2_grpc
 from regsvc.v1 import dataset_pb2 as dat
 from regsvc.v1 import record_pb2 as rec
 from regsvc.v1 import registry_pb2 as reg
+
+NESTED = b'{"a":' * 50_000
 
 
 def compare(wire: Wire, *names: str, **fields: object) -> pb.CompareResponse:
@@ -335,3 +339,68 @@ def test_the_largest_answer_fits_one_message(wire: Wire) -> None:
     assert 0 < len(found.params) < 900
     assert any("params are listed" in note for note in found.notes)
     assert found.ByteSize() < 4 << 20
+
+
+def test_what_is_long_does_not_hide_what_is_short(wire: Wire) -> None:
+    """Params, descriptions and signatures that fill the answer leave room for commit and Python."""
+    names = []
+    for number in range(1, 17):
+        fill = chr(96 + number) * 16_000
+        signature = rec.Signature(
+            inputs=[rec.TensorSpec(name=f"{number}{'n' * 90}{place}") for place in range(8_000)]
+        )
+        record = rec.Record(
+            signature=signature,
+            code=rec.Code(commit=f"{number:040x}"),
+            environment=rec.Environment(
+                python=f"3.{number}", packages=[rec.Package(name="p", version=fill[:3])]
+            ),
+        )
+        data = metadata(params={f"p{place}": fill for place in range(12)}, description=fill * 3)
+        names.append(wire.push("compare/long", {"a": b"1"}, metadata=data, record=record).name)
+
+    found = compare(wire, *names)
+
+    assert {("code", "commit"), ("environment", "python")} <= {(row.section, row.key) for row in found.facts}
+    assert [row.key for row in found.packages] == ["p"]
+    assert "2 of the facts are left out, they are too long" in found.notes
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:20],
+        lambda data: b"\xff" * 7 + b"\x7f" + data[8:],
+        lambda data: data[:-1],
+        lambda data: data.replace(b'"F32"', b'"Q99"'),
+        lambda data: data.replace(b"[2,2]", b"[2,-]"),
+        lambda data: data.replace(b"[2,2]", b"[9,9]"),
+        lambda data: len(NESTED).to_bytes(8, "little") + NESTED,
+        lambda data: b"",
+    ],
+    ids=["cut", "huge", "short", "type", "json", "shape", "nested", "empty"],
+)
+def test_a_damaged_header_is_noted_whichever_side_has_it(
+    wire: Wire, damage: Callable[[bytes], bytes]
+) -> None:
+    whole = save({"w": np.zeros((2, 2), np.float32)})
+    good = wire.push("compare/header", {"a.safetensors": whole})
+    bad = wire.push("compare/header", {"a.safetensors": damage(whole)})
+    for names in ((good.name, bad.name), (bad.name, good.name)):
+        found = compare(wire, *names)
+        assert "the tensors of 'a.safetensors' cannot be read" in found.notes
+        assert [row.name for row in found.tensors] == ["w"]
+
+
+def test_one_version_by_two_names_is_itself(wire: Wire) -> None:
+    version = wire.push("compare/twice", {"a": b"1"}, aliases=["prod"])
+    model = "namespaces/compare/models/twice"
+    spellings = [
+        version.name,
+        f"{model}/versions/latest",
+        f"{model}/aliases/prod",
+        f"{model}/versions/b3:{version.digest}",
+    ]
+    for one, other in itertools.permutations(spellings, 2):
+        with wire.refused("INVALID_ARGUMENT", "SAME_TWICE"):
+            compare(wire, one, other)

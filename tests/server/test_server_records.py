@@ -195,6 +195,35 @@ def test_parents_are_kept_by_number(wire: Wire, records: record_pb2_grpc.RecordS
     assert [each.version for each in get(records, child.name).record.parents] == [base.name]
 
 
+@pytest.mark.parametrize("name", ["versions/latest", "versions/2", "aliases/prod", "digest"])
+def test_no_version_is_its_own_parent(
+    wire: Wire, records: record_pb2_grpc.RecordServiceStub, name: str
+) -> None:
+    """What names the new version once it is there, names the one before while it is made, or nothing."""
+    model = f"record/self-{name.rpartition('/')[2]}"
+    parent = f"namespaces/record/models/{model.partition('/')[2]}"
+    upload = wire.start(model)
+    wire.write_file(upload, "a", b"1")
+    itself = pb.Record(parents=[pb.Parent(version=f"{parent}/versions/latest")])
+    with wire.refused("NOT_FOUND", "NOT_FOUND"):
+        wire.commit(upload, record=itself)
+    first = wire.commit(upload, aliases=["prod"])
+
+    if name == "digest":
+        name = f"versions/b3:{first.digest}"
+    upload = wire.start(model)
+    wire.write_file(upload, "a", b"1")
+    record = pb.Record(parents=[pb.Parent(version=f"{parent}/{name}")])
+    if name == "versions/2":
+        with wire.refused("NOT_FOUND", "NOT_FOUND"):
+            wire.commit(upload, record=record)
+        return
+    second = wire.commit(upload, record=record, aliases=["prod"])
+
+    assert second.number == 2
+    assert [each.version for each in get(records, second.name).record.parents] == [first.name]
+
+
 @pytest.mark.parametrize(
     ("record", "code", "reason"),
     [
@@ -229,10 +258,27 @@ def test_parents_are_kept_by_number(wire: Wire, records: record_pb2_grpc.RecordS
             "NOT_FOUND",
         ),
         (pb.Record(parents=[pb.Parent(version="nonsense")]), "INVALID_ARGUMENT", "NAME_INVALID"),
+        *(
+            (pb.Record(parents=[pb.Parent(uri=uri)]), "INVALID_ARGUMENT", "RECORD_INVALID")
+            for uri in ("namespaces/x", "namespaces/a/models/b/versions/1", "hf:a\nb", " ", "x" * 2_049)
+        ),
+        (pb.Record(parents=[pb.Parent(version="x", uri="hf:a")]), "INVALID_ARGUMENT", None),
+        (pb.Record(environment=pb.Environment(memory_bytes=1 << 53)), "INVALID_ARGUMENT", "RECORD_INVALID"),
+        (
+            pb.Record(
+                environment=pb.Environment(
+                    accelerators=[pb.Accelerator(name="a", memory_bytes=(1 << 64) - 1)]
+                )
+            ),
+            "INVALID_ARGUMENT",
+            "RECORD_INVALID",
+        ),
+        (pb.Record(gaps=["x" * (1 << 20)]), "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"),
+        (pb.Record(gaps=["x"] * 101), "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"),
     ],
 )
 def test_a_record_that_cannot_be_is_refused_and_makes_no_version(
-    wire: Wire, record: pb.Record, code: str, reason: str
+    wire: Wire, record: pb.Record, code: str, reason: str | None
 ) -> None:
     wire.push("record/refused", {"a": b"1"})
     before = wire.versions("record/refused")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from regsvc.cli.comparison import short_name
+from regsvc.cli.safe_console import harmless
+from regsvc.client.capture.git import Git
 from regsvc.client.client import Client
 from regsvc.content.comparison import Comparison
 from regsvc.errors import NotFound
 
 MAX_DIFF = 1 << 20
-"""Characters of one diff."""
+"""Bytes of one diff."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,11 @@ class Diff:
 
     title: str
     text: str
+
+    @property
+    def shown(self) -> str:
+        """For people: without what would control a terminal, and with ends of lines as git shows them."""
+        return harmless(self.text.replace("\r", "^M"))
 
 
 def code_diffs(client: Client, found: Comparison, repository: Path) -> list[Diff]:
@@ -41,24 +47,10 @@ def _between_commits(found: Comparison, repository: Path) -> Iterator[Diff]:
     first, last = known[0], known[-1]
     if not all(set(commit) <= set("0123456789abcdef") for commit in (first, last)):
         return
-    command = [
-        git,
-        "-C",
-        str(repository),
-        "diff",
-        "--no-color",
-        "--no-ext-diff",
-        "--stat",
-        "--patch",
-        first,
-        last,
-    ]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=30, check=True, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.SubprocessError):
-        return
-    if done.stdout:
-        yield Diff(f"{first[:12]} to {last[:12]}", _cut(done.stdout))
+    question = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--stat", "--patch", first, last)
+    text = Git(git, repository).read(*question, limit=MAX_DIFF, cut=True)
+    if text:
+        yield Diff(f"{first[:12]} to {last[:12]}", _cut(text))
 
 
 def _not_committed(client: Client, found: Comparison) -> Iterator[Diff]:
@@ -82,5 +74,5 @@ def _code(found: Comparison, key: str) -> tuple[str, ...]:
 
 
 def _cut(data: bytes) -> str:
-    text = data.decode("utf-8", "replace")
-    return text if len(text) <= MAX_DIFF else text[:MAX_DIFF] + "\n... cut\n"
+    text = data[:MAX_DIFF].decode("utf-8", "replace")
+    return text if len(data) <= MAX_DIFF else f"{text}\n... cut\n"

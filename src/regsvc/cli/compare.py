@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,11 +15,13 @@ from rich.text import Text
 
 from regsvc import refs
 from regsvc.cli.code import Diff, code_diffs
-from regsvc.cli.comparison import Cell, Section, sections, short_name
+from regsvc.cli.comparison import Section, sections, short_name
 from regsvc.cli.output import connect_from_context, console, emit_json
 from regsvc.cli.reports import html, markdown
 from regsvc.content.comparison import Comparison, Direction
 
+_WIDEST = 60
+"""Characters of a cell; Markdown and HTML have all of it."""
 _POINTS = 200
 """Of one curve: more than a picture of that width shows."""
 
@@ -89,7 +92,7 @@ def _print(found: Comparison, diffs: Sequence[Diff]) -> None:
         console().print()
     for diff in diffs:
         console().print(f"[bold]{escape(diff.title)}[/bold]")
-        console().print(Text(diff.text))
+        console().print(Text(diff.shown))
     for note in found.notes:
         console().print(f"[dim]note: {escape(note)}[/dim]")
 
@@ -97,11 +100,26 @@ def _print(found: Comparison, diffs: Sequence[Diff]) -> None:
 def _table(section: Section, names: list[str]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("", *names):
-        table.add_column(escape(title), no_wrap=True, max_width=60)
+        table.add_column(escape(title), no_wrap=True)
     for row in section.rows:
-        table.add_row(f"[dim]{escape(row.name)}[/dim]", *map(_shown, row.cells))
+        texts = _cut([cell.text for cell in row.cells])
+        cells = [_shown(text, cell.best) for text, cell in zip(texts, row.cells, strict=True)]
+        table.add_row(f"[dim]{escape(_cut([row.name])[0])}[/dim]", *cells)
     return table
 
 
-def _shown(cell: Cell) -> str:
-    return f"[bold green]{escape(cell.text)} *[/bold green]" if cell.best else escape(cell.text)
+def _shown(text: str, best: bool) -> str:
+    return f"[bold green]{escape(text)} *[/bold green]" if best else escape(text)
+
+
+def _cut(texts: Sequence[str]) -> list[str]:
+    """Each at most `_WIDEST` wide; where they begin alike and are cut, from about where they differ."""
+    lines = [" ".join(text.split()) for text in texts]
+    long = [line for line in lines if len(line) > _WIDEST]
+    alike = len(os.path.commonprefix(long)) if len(set(long)) > 1 else 0  # noqa: RUF071 - texts, no paths
+    skipped = max(0, alike - _WIDEST // 3)
+    return [_within(f"…{line[skipped:]}" if skipped and len(line) > _WIDEST else line) for line in lines]
+
+
+def _within(text: str) -> str:
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"

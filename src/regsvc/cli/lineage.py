@@ -15,6 +15,12 @@ from regsvc.client.lineage import LineageGraph
 
 _Links = dict[str, dict[tuple[str, str], None]]
 """(other, relation) by name, in order."""
+_Homes = dict[str, tuple[str, str]]
+"""Where a name stands with all that is below it: (name, relation) of the first link to it.
+
+Links come in the order of the walk, so that is where it is closest to the root. In the order of the tree a chain of a
+thousand versions, each made from the one before and from one base, would be a thousand levels deep.
+"""
 
 
 @click.command()
@@ -74,25 +80,33 @@ def _trees(graph: LineageGraph) -> Iterator[str]:
         below.setdefault(edge.source, {})[edge.target, edge.relation] = None
     if graph.root in above:
         yield "made from"
-        yield from _branches(graph, above, graph.root, "", {graph.root})
+        yield from _branches(graph, above, _homes(above, graph.root), graph.root, "")
     if graph.root in below:
         yield "made into"
-        yield from _branches(graph, below, graph.root, "", {graph.root})
+        yield from _branches(graph, below, _homes(below, graph.root), graph.root, "")
     if graph.truncated:
         yield "... and more"
 
 
-def _branches(graph: LineageGraph, links: _Links, name: str, indent: str, seen: set[str]) -> Iterator[str]:
-    """The tree below a node; what stands there already is named, not repeated."""
+def _homes(links: _Links, root: str) -> _Homes:
+    homes: _Homes = {root: ("", "")}
+    for name, following in links.items():
+        for other, relation in following:
+            homes.setdefault(other, (name, relation))
+    return homes
+
+
+def _branches(graph: LineageGraph, links: _Links, homes: _Homes, name: str, indent: str) -> Iterator[str]:
+    """The tree below a node; what stands elsewhere is named, not repeated."""
     following = links.get(name, {})
     for place, (other, relation) in enumerate(following):
         last = place == len(following) - 1
-        again = " ..." if other in seen and other in links else ""
+        here = homes[other] == (name, relation)
+        again = " ..." if not here and other in links else ""
         word = f"{relation} " if relation else ""
         yield f"{indent}{'└─ ' if last else '├─ '}{word}{_label(graph, other)}{again}"
-        if other not in seen:
-            seen.add(other)
-            yield from _branches(graph, links, other, indent + ("   " if last else "│  "), seen)
+        if here:
+            yield from _branches(graph, links, homes, other, indent + ("   " if last else "│  "))
 
 
 def _label(graph: LineageGraph, name: str) -> str:
@@ -106,7 +120,14 @@ def _dot(graph: LineageGraph) -> Iterator[str]:
     for name, node in graph.nodes.items():
         style = ", style=bold" if not node.distance else ""
         style += ", shape=cylinder" if node.kind == "dataset" else ""
-        yield f"  {json.dumps(name)} [label={json.dumps(_label(graph, name))}{style}];"
+        yield f"  {_quoted(name)} [label={_quoted(_label(graph, name))}{style}];"
     for edge in graph.edges:
-        yield f"  {json.dumps(edge.source)} -> {json.dumps(edge.target)} [label={json.dumps(edge.relation)}];"
+        yield f"  {_quoted(edge.source)} -> {_quoted(edge.target)} [label={_quoted(edge.relation)}];"
+    if graph.truncated:
+        yield "  // and more"
     yield "}"
+
+
+def _quoted(text: str) -> str:
+    """A string of Graphviz, which knows no \\u: what JSON would write so stays as it is."""
+    return json.dumps(harmless(text), ensure_ascii=False)

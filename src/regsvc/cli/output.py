@@ -40,13 +40,23 @@ def json_option(command: Callable[P, R]) -> Callable[P, R]:
 
 def emit_json(document: object) -> None:
     """Print one JSON document, indented."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    click.echo("\n".join(map(_escaped, json.dumps(document, indent=2, ensure_ascii=False).split("\n"))))
 
 
 def emit_json_line(document: object) -> None:
     """Print one JSON object on a line of its own and flush it: for streams."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    sys.stdout.write(_escaped(json.dumps(document, ensure_ascii=False)) + "\n")
     sys.stdout.flush()
+
+
+def emit_bytes(data: bytes) -> None:
+    """Write bytes as they are; to a terminal as text, without what would control it."""
+    if not sys.stdout.isatty():
+        sys.stdout.buffer.write(data)
+        return
+    from regsvc.cli.safe_console import harmless
+
+    click.echo(harmless(data.decode("utf-8", "replace")), nl=not data.endswith(b"\n"))
 
 
 @functools.cache
@@ -135,6 +145,13 @@ def run(group: click.Command, args: list[str] | None = None) -> NoReturn:
     except OSError as error:
         status = _complain(_os_error(error))
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _escaped(line: str) -> str:
+    """JSON that says the same, with \\u for what would control a terminal or turn the line around."""
+    if line.isprintable():
+        return line
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
 
 
 def _complain(message: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
@@ -14,6 +13,7 @@ from regsvc import refs
 from regsvc.cli.output import (
     connect_from_context,
     console,
+    emit_bytes,
     emit_json,
     human_size,
     human_time,
@@ -101,13 +101,14 @@ def record(
     """Show how a version, or a build, was made: code, environment, image, signature, parents, labels, card."""
     client = connect_from_context(ctx, refs.parse_source(ref)[0])
     if attachment is not None:
-        sys.stdout.buffer.write(client.attachment(ref, attachment))
+        emit_bytes(client.attachment(ref, attachment))
         return
     found = client.record(ref)
     if sealed:
-        sys.stdout.buffer.write(found.sealed_text)
+        emit_bytes(found.sealed_text)
     elif only_card:
-        click.echo(found.record.card, nl=not found.record.card.endswith("\n"))
+        card = found.record.card
+        emit_bytes((card if card.endswith("\n") else f"{card}\n").encode())
     elif as_json:
         emit_json(record_document(found))
     else:

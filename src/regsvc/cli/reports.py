@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html as escaping
+import sys
 from collections.abc import Iterator, Sequence
 
 from regsvc.cli.code import Diff
@@ -39,15 +40,15 @@ def markdown(found: Comparison, diffs: Sequence[Diff]) -> str:
     for section in sections(found):
         lines += [f"### {section.title}", "", *_markdown_table(section, found), ""]
     for diff in diffs:
-        fence = "`" * max(3, 1 + max((len(run) for run in _runs(diff.text)), default=0))
-        lines += [f"### Code: {_cell(diff.title)}", "", f"{fence}diff", diff.text.rstrip("\n"), fence, ""]
+        fence = "`" * max(3, 1 + max((len(run) for run in _runs(diff.shown)), default=0))
+        lines += [f"### Code: {_cell(diff.title)}", "", f"{fence}diff", diff.shown.rstrip("\n"), fence, ""]
     lines += [f"> {_cell(note)}" for note in found.notes]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def html(found: Comparison, diffs: Sequence[Diff]) -> str:
     """One page with all tables, pictures of metrics and drift, and the diffs; no scripts, nothing is loaded."""
-    title = escaping.escape(_title(found))
+    title = _plain(_title(found))
     parts = [
         "<!doctype html>",
         f'<html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
@@ -59,15 +60,15 @@ def html(found: Comparison, diffs: Sequence[Diff]) -> str:
         if section.title == "Overview" and found.series:
             parts += ["<h2>Metrics over time</h2>", '<div class="pictures">', *_curves(found), "</div>"]
     for diff in diffs:
-        parts += [f"<h2>Code: {escaping.escape(diff.title)}</h2>"]
-        parts += ["<pre>" + "\n".join(_diff_lines(diff.text)) + "</pre>"]
-    parts += [f'<p class="note">{escaping.escape(note)}</p>' for note in found.notes]
+        parts += [f"<h2>Code: {_plain(diff.title)}</h2>"]
+        parts += ["<pre>" + "\n".join(_diff_lines(diff.shown)) + "</pre>"]
+    parts += [f'<p class="note">{_plain(note)}</p>' for note in found.notes]
     return "\n".join([*parts, "</body></html>", ""])
 
 
 def _section(section: Section, found: Comparison) -> Iterator[str]:
     """Its table with the pictures that belong to it; a long table is folded."""
-    title = escaping.escape(section.title)
+    title = _plain(section.title)
     yield f"<h2>{title}</h2>"
     if section.title == "Metrics":
         yield from ('<div class="pictures">', *(_bars(row, found) for row in found.metrics), "</div>")
@@ -97,7 +98,12 @@ def _markdown_table(section: Section, found: Comparison) -> Iterator[str]:
 def _cell(text: str) -> str:
     """Text that cannot break out of its cell, nor become markup."""
     plain = harmless(" ".join(text.split()))
-    return "".join("\\" + char if char in "\\`*_[]<>|#~" else char for char in plain)
+    return "".join("\\" + char if char in "\\`*_[]<>|#~&$" else char for char in plain)
+
+
+def _plain(text: str) -> str:
+    """Text that is no markup of HTML, and turns no line around."""
+    return escaping.escape(harmless(text))
 
 
 def _runs(text: str) -> Iterator[str]:
@@ -111,23 +117,21 @@ def _runs(text: str) -> Iterator[str]:
 
 
 def _html_rows(section: Section, found: Comparison) -> Iterator[str]:
-    names = "".join(f"<th>{escaping.escape(short_name(each.name))}</th>" for each in found.subjects)
+    names = "".join(f"<th>{_plain(short_name(each.name))}</th>" for each in found.subjects)
     yield f"<tr><th></th>{names}</tr>"
     for row in section.rows:
         cells = "".join(
-            f'<td class="best">{escaping.escape(cell.text)}</td>'
-            if cell.best
-            else f"<td>{escaping.escape(cell.text)}</td>"
+            f'<td class="best">{_plain(cell.text)}</td>' if cell.best else f"<td>{_plain(cell.text)}</td>"
             for cell in row.cells
         )
-        yield f"<tr><th>{escaping.escape(row.name)}</th>{cells}</tr>"
+        yield f"<tr><th>{_plain(row.name)}</th>{cells}</tr>"
 
 
 def _curves(found: Comparison) -> Iterator[str]:
     """A picture for each metric that was logged over time."""
     names = [short_name(subject.name) for subject in found.subjects]
     for row in found.series:
-        yield _figure(f"{row.key} by step", curves_svg(names, row.curves, row.key))
+        yield _figure(f"{row.key} by step", curves_svg(names, row.curves, harmless(row.key)))
 
 
 def _drifts(row: DatasetRow, found: Comparison) -> Iterator[str]:
@@ -142,31 +146,31 @@ def _drifts(row: DatasetRow, found: Comparison) -> Iterator[str]:
         ]
         if pictures:
             title = f"{row.split or 'data'} of {short_name(subject.name)}, beside the first"
-            yield f'<p class="note">{escaping.escape(title)}</p><div class="pictures">'
+            yield f'<p class="note">{_plain(title)}</p><div class="pictures">'
             yield from pictures
             yield "</div>"
 
 
 def _figure(title: str, picture: str) -> str:
-    return f"<figure><figcaption>{escaping.escape(title)}</figcaption>{picture}</figure>"
+    return f"<figure><figcaption>{_plain(title)}</figcaption>{picture}</figure>"
 
 
 def _bars(row: MetricRow, found: Comparison) -> str:
     """One metric as horizontal bars from zero, one a subject."""
     known = [value for value in row.values if value is not None]
     low, high = min(0.0, *known), max(0.0, *known)
-    span = (high - low) or 1.0
+    span = min(high - low, sys.float_info.max) or 1.0
     height = 18 * len(row.values)
     parts = [
-        f'<svg width="340" height="{height}" role="img" aria-label="{escaping.escape(row.key)}">',
+        f'<svg width="340" height="{height}" role="img" aria-label="{_plain(row.key)}">',
     ]
     for place, (value, best) in enumerate(zip(row.values, row.best, strict=True)):
         name = short_name(found.subjects[place].name).rpartition("/")[2]
         y = 18 * place
-        parts.append(f'<text x="0" y="{y + 12}">{escaping.escape(name[:16])}</text>')
+        parts.append(f'<text x="0" y="{y + 12}">{_plain(name[:16])}</text>')
         if value is None:
             continue
-        begin, end = sorted((100 + 160 * (0 - low) / span, 100 + 160 * (value - low) / span))
+        begin, end = sorted(100 + 160 * (x / span - low / span) for x in (0.0, value))
         color = "var(--best)" if best else "var(--bar)"
         width = max(1.0, end - begin)
         parts.append(f'<rect x="{begin:.1f}" y="{y + 3}" width="{width:.1f}" height="11" fill="{color}"/>')
@@ -175,7 +179,7 @@ def _bars(row: MetricRow, found: Comparison) -> str:
 
 
 def _diff_lines(diff: str) -> Iterator[str]:
-    for line in diff.splitlines():
+    for line in diff.split("\n"):
         kind = {"+": "add", "-": "del"}.get(line[:1])
-        text = escaping.escape(line)
+        text = _plain(line)
         yield f'<span class="{kind}">{text}</span>' if kind else text

@@ -109,12 +109,21 @@ class _Registry:
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint or None
+        self._read_data_in: int | None = None
+        """The process that read data first."""
 
     def push(self, path: str | os.PathLike[str], model: str, **options: Any) -> PushResult:
         with self._connected() as client:
             return client.push(path, model, **options)
 
     def log_dataset(self, source: Any, name: str, *, uri: str = "") -> Dataset:
+        self._read_data_in = self._read_data_in or os.getpid()
+        if self._read_data_in != os.getpid():
+            # The threads of Polars are gone in the child, and it would wait for them for ever.
+            raise errors.FailedPrecondition(
+                "this process was forked from one that had logged a dataset; log datasets in one of them,"
+                " or start processes by 'spawn'"
+            )
         with self._connected() as client:
             return client.log_dataset(source, name, uri=uri)
 
@@ -134,9 +143,9 @@ class ControlLink:
     def __init__(self, path: str) -> None:
         self._path = path
         self._lock = threading.Lock()  # protects the connection: one request and its answer at a time
-        self._owner = 0
         self._socket: socket.socket | None = None
         self._answers: Any = None
+        os.register_at_fork(after_in_child=self._forget)
 
     def params(self, params: Mapping[str, Param], tags: Mapping[str, str]) -> None:
         """Record params and tags."""
@@ -189,13 +198,19 @@ class ControlLink:
             raise self._gone() from error
 
     def _connected(self) -> socket.socket:
-        # A forked process must not share its parent's connection: their requests would mix.
-        if self._socket is None or self._owner != os.getpid():
+        if self._socket is None:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._socket.connect(self._path)
             self._answers = self._socket.makefile("rb")
-            self._owner = os.getpid()
         return self._socket
+
+    def _forget(self) -> None:
+        """A forked process must not share its parent's connection: their requests would mix.
+
+        Nor its lock, which another thread of the parent may hold, and in the child nobody would release.
+        """
+        self._lock = threading.Lock()
+        self._socket = self._answers = None
 
     def _gone(self) -> errors.Unavailable:
         return errors.Unavailable("`regsvc build run`, which records this build, is gone")

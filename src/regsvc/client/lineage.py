@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any
 from regsvc import refs
 from regsvc.client.connection import Connection
 from regsvc.client.records import time_from
-from regsvc.errors import InvalidArgument
+from regsvc.errors import InvalidArgument, NameInvalid
 from regsvc.v1 import lineage_pb2
 
 DIRECTIONS = {
@@ -98,22 +99,20 @@ def _wire(source: refs.VersionRef | refs.BuildName | refs.DatasetRef | str) -> s
 
 def _node(message: Any) -> LineageNode:
     created = time_from(message.create_time) if message.HasField("create_time") else None
-    name = message.name
-    return LineageNode(_shown(name), _kind(name), message.distance, created, tuple(message.aliases))
+    kind, name = _kind_and_name(message.name)
+    return LineageNode(name, kind, message.distance, created, tuple(message.aliases))
 
 
-def _kind(name: str) -> str:
-    if not name.startswith("namespaces/"):
-        return "elsewhere"
-    if name.split("/")[2] == "datasets":
-        return "dataset"
-    return "build" if name.split("/")[4] == "builds" else "version"
+def _kind_and_name(wire: str) -> tuple[str, str]:
+    """What a name is of, and how people write it. One that is no resource name is of elsewhere."""
+    if wire.startswith("namespaces/"):
+        with contextlib.suppress(NameInvalid):
+            if wire.split("/")[2:3] == ["datasets"]:
+                return "dataset", f"{refs.dataset_from_wire(wire)}{_DATASET}"
+            source = refs.source_from_wire(wire)
+            return "build" if isinstance(source, refs.BuildName) else "version", str(source)
+    return "elsewhere", wire
 
 
-def _shown(name: str) -> str:
-    match _kind(name):
-        case "elsewhere":
-            return name
-        case "dataset":
-            return f"{refs.dataset_from_wire(name)}{_DATASET}"
-    return str(refs.source_from_wire(name))
+def _shown(wire: str) -> str:
+    return _kind_and_name(wire)[1]

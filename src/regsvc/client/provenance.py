@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,16 +13,17 @@ from blake3 import blake3
 
 from regsvc import refs
 from regsvc.client.connection import Connection, translate
-from regsvc.client.records import time_from
+from regsvc.client.records import time_from, utf8
 from regsvc.client.resume import resumed
 from regsvc.content.record import Attachment, DatasetUse, Image, Parent, Record, Relation, digest_of
-from regsvc.errors import DigestMismatch, InvalidArgument, RegsvcError
+from regsvc.errors import DigestMismatch, InvalidArgument, NameInvalid, RegsvcError
 from regsvc.v1 import record_pb2
 from regsvc.wire import record as wire
 
 _PAGE = 200
 _MESSAGE = 1 << 20
 """Bytes of one message of an attachment."""
+_ATTACHMENT_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,11 @@ def assembled(
     framework: str = "",
     format: str = "",
     image: str = "",
+    server: str = "",
 ) -> Record:
     """A record of what a caller names. `parents`: relation by reference, or by URI for models of elsewhere.
 
+    A reference that names another server than `server` (`host:port`) is a model of elsewhere, too.
     Raises `InvalidArgument`, `NameInvalid`.
     """
     base = record or Record()
@@ -65,7 +69,10 @@ def assembled(
         base,
         card=card or base.card,
         labels=tuple(dict.fromkeys([*base.labels, *labels])),
-        parents=(*base.parents, *(_parent(name, relation) for name, relation in (parents or {}).items())),
+        parents=(
+            *base.parents,
+            *(_parent(name, relation, server) for name, relation in (parents or {}).items()),
+        ),
         datasets=(
             *base.datasets,
             *(DatasetUse(refs.parse_dataset(name).wire, split) for name, split in (datasets or {}).items()),
@@ -80,6 +87,27 @@ def image_of(text: str) -> Image:
     """`REFERENCE[@sha256:DIGEST]`, as container tools write it."""
     reference, _, digest = text.partition("@")
     return Image(reference, digest)
+
+
+def record_message(record: Record) -> Any:
+    """A `Record` message. Raises `InvalidArgument` when there is something in it that a message cannot carry."""
+    try:
+        return wire.record_to(record)
+    except UnicodeEncodeError:
+        raise InvalidArgument("a record has text that is not UTF-8") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InvalidArgument(f"a record has a field of another type: {error}") from None
+
+
+def check_attachments(attachments: Mapping[str, bytes]) -> None:
+    """Before anything is sent: the server takes them after the files. Raises `NameInvalid`, `InvalidArgument`."""
+    for name, data in attachments.items():
+        if not _ATTACHMENT_NAME.fullmatch(name):
+            raise NameInvalid("an attachment's name is 1 to 100 of A-Z a-z 0-9 . _ -", name=name[:60])
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise InvalidArgument(
+                f"attachment '{name}' is a {type(data).__name__}; it must be bytes", name=name
+            )
 
 
 def get_record(connection: Connection, owner: refs.VersionRef | refs.BuildName) -> SealedRecord:
@@ -99,7 +127,7 @@ def get_record(connection: Connection, owner: refs.VersionRef | refs.BuildName) 
 
 def log_record(connection: Connection, build: str, record: Record) -> None:
     """Merge into the record of a running build. Raises as `LogRecord` documents."""
-    request = record_pb2.LogRecordRequest(build=build, record=wire.record_to(record))
+    request = record_pb2.LogRecordRequest(build=build, record=record_message(record))
     connection.call(connection.records.LogRecord, request)
 
 
@@ -132,7 +160,10 @@ def read_attachment(
 def add_note(connection: Connection, ref: refs.VersionRef, text: str, author: str) -> Note:
     """Add a note to a version. Raises `NotFound`, `InvalidArgument`."""
     request = record_pb2.AddNoteRequest(
-        version=ref.wire, author=author, text=text, request_id=uuid.uuid4().hex
+        version=ref.wire,
+        author=utf8("the author", author),
+        text=utf8("the note", text),
+        request_id=uuid.uuid4().hex,
     )
     return _note(connection.call(connection.records.AddNote, request).note)
 
@@ -183,7 +214,7 @@ class _Attachment:
         return self._given
 
 
-def _parent(name: str, relation: str) -> Parent:
+def _parent(name: str, relation: str, server: str) -> Parent:
     try:
         kind = Relation[relation.strip().upper().replace("-", "_")] if relation else Relation.UNSPECIFIED
     except KeyError:
@@ -191,7 +222,10 @@ def _parent(name: str, relation: str) -> Parent:
         raise InvalidArgument(f"'{relation[:60]}' is no relation to a parent; known are {known}") from None
     if refs.is_elsewhere(name):
         return Parent(kind, uri=name)
-    return Parent(kind, version=refs.parse_reference(name).version.wire)
+    reference = refs.parse_reference(name)
+    if reference.server not in (None, server):
+        return Parent(kind, uri=name)
+    return Parent(kind, version=reference.version.wire)
 
 
 def _note(message: Any) -> Note:

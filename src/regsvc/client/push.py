@@ -20,7 +20,7 @@ from regsvc.client.external import external_spans
 from regsvc.client.known import FileState, KnownFile, packed
 from regsvc.client.machine import streams_for
 from regsvc.client.progress import Report, Reporter
-from regsvc.client.provenance import write_attachment
+from regsvc.client.provenance import check_attachments, record_message, write_attachment
 from regsvc.client.reading import WINDOW_BYTES, WINDOW_CHUNKS, Stale, Stretch, windows
 from regsvc.client.resume import DEFAULT_PATIENCE, resumed
 from regsvc.client.scan import SourceFile, scan
@@ -29,7 +29,6 @@ from regsvc.client.unchanged import unchanged
 from regsvc.content import manifest
 from regsvc.content.record import EMPTY, Record
 from regsvc.v1 import artifact_pb2
-from regsvc.wire import record as wire
 
 COMMIT_TIMEOUT = 3600.0
 """Seconds for one commit: the server may have to hash files whose chunks it already had."""
@@ -68,6 +67,8 @@ def push(
 ) -> records.PushResult:
     """Store a folder, or a file, as a new version of a model. Errors as at `Client.push`."""
     started = time.monotonic()
+    message = record_message(record)
+    check_attachments(attachments or {})
     for alias in aliases:
         refs.check_alias(alias)
     files = scan(path, follow_symlinks=follow_symlinks)
@@ -79,7 +80,7 @@ def push(
     known |= unchanged(connection, model, (file for file in files if file.path not in known))
     upload = _Upload(connection, model, build, files, known, request_id or uuid.uuid4().hex, patience)
     by = who() if author is None else author
-    commit = _Commit(metadata, wire.record_to(record), attachments or {}, aliases, by)
+    commit = _Commit(metadata, message, attachments or {}, aliases, by)
     with contextlib.closing(upload), Reporter(upload.so_far, report):
         version = _carry_out(upload, state, commit)
     state.remember(files, upload.found)

@@ -17,13 +17,13 @@ from typing import Any, NamedTuple, Protocol
 
 from regsvc import errors
 from regsvc.client.connection import Connection
+from regsvc.client.provenance import record_message
 from regsvc.client.records import Param, param_message
 from regsvc.client.resume import DEFAULT_PATIENCE, FIRST_WAIT
 from regsvc.client.streams import closed_connection
 from regsvc.content.comparison import Direction
 from regsvc.content.record import Record
 from regsvc.v1 import build_pb2, metric_pb2, record_pb2
-from regsvc.wire.record import record_to
 
 QUEUE_LIMIT = 200_000
 """Metric points and other records that may wait to be sent; then the caller waits."""
@@ -109,7 +109,7 @@ class _StepFinish:
 
 @dataclass
 class _Made:
-    record: Record
+    message: Any
 
 
 _Entry = _Params | _Points | _StepStart | _StepFinish | _Made | _Definition
@@ -176,10 +176,11 @@ class Recorder:
                     self._put(_Points([point]))
 
     def record(self, record: Record) -> None:
-        """Merge into the record of how the build was made."""
+        """Merge into the record of how the build was made. Raises `InvalidArgument` when no message can carry it."""
+        message = record_message(record)  # here, where it is the caller's, and not in the thread
         with self._changed:
             self._admit()
-            self._put(_Made(record))
+            self._put(_Made(message))
 
     def define(self, key: str, direction: Direction) -> None:
         """Say which values of a metric of the model are the better ones."""
@@ -333,8 +334,8 @@ class Recorder:
                     )
                     self._call(builds.FinishStep, request)
                     del self._numbers[step]
-            case _Made(made):
-                request = record_pb2.LogRecordRequest(build=self._build, record=record_to(made))
+            case _Made(message):
+                request = record_pb2.LogRecordRequest(build=self._build, record=message)
                 self._call(self._connection.records.LogRecord, request)
 
     def _call(self, method: Any, request: Any) -> Any:

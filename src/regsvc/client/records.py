@@ -155,13 +155,13 @@ def metadata_message(
     description: str = "",
 ) -> Any:
     """A `VersionMetadata`. Raises `MetricNotFinite` and `InvalidArgument`, each naming the key."""
-    message = registry_pb2.VersionMetadata(description=description)
+    message = registry_pb2.VersionMetadata(description=utf8("the description", description))
     for key, param in (params or {}).items():
         message.params[key].CopyFrom(param_message(key, param))
     for key, metric in (metrics or {}).items():
         message.metrics[key] = finite(key, metric)
     for key, tag in (tags or {}).items():
-        message.tags[key] = str(tag)
+        message.tags[key] = utf8(f"tag {key!r}", str(tag))
     return message
 
 
@@ -177,10 +177,22 @@ def param_message(key: str, value: Any) -> Any:
     if isinstance(value, float):
         return registry_pb2.ParamValue(double_value=value)
     if isinstance(value, str):
-        return registry_pb2.ParamValue(string_value=value)
+        return registry_pb2.ParamValue(string_value=utf8(f"param {key!r}", value))
     raise InvalidArgument(
         f"param {key!r} is a {type(value).__name__}; it must be text, a number or a boolean", key=key
     )
+
+
+def utf8(what: str, text: str) -> str:
+    """The text, which a message can carry: no lone surrogates, as of arguments that are not UTF-8.
+
+    Raises `InvalidArgument`, naming `what` it is.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"{what} is not UTF-8") from None
+    return text
 
 
 def finite(key: str, value: Any) -> float:

@@ -7,6 +7,9 @@ from typing import TypeVar
 
 R = TypeVar("R")
 
+MOST_TOO_LONG = 100
+"""Rows that are looked at in vain; then the answer is full."""
+
 
 class Budget:
     """Rows of several kinds until they are too many for one message; what is cut is said in `notes`."""
@@ -18,15 +21,23 @@ class Budget:
     def take(
         self, what: str, rows: Iterable[R], weigh: Callable[[R], int], most: int | None = None
     ) -> list[R]:
-        """The first of these rows, at most `most`; `weigh` tells about how many bytes one takes."""
+        """These rows, at most the first `most`, without those too long for what is left: a long description must not
+        hide the commit. `weigh` tells about how many bytes one takes."""
         taken: list[R] = []
+        too_long = 0
         for row in rows:
             weight = weigh(row)
-            if weight > self._left or len(taken) == most:
+            if weight > self._left:
+                too_long += 1
+            if len(taken) == most or too_long > MOST_TOO_LONG:
                 self.notes.append(f"only the first {len(taken)} {what} are listed")
                 break
-            self._left -= weight
-            taken.append(row)
+            if weight <= self._left:
+                self._left -= weight
+                taken.append(row)
+        else:
+            if too_long:
+                self.notes.append(f"{too_long} of the {what} are left out, they are too long")
         return taken
 
 

@@ -15,7 +15,7 @@ from regsvc.catalog.records import Metadata
 from regsvc.catalog.requests import Request
 from regsvc.catalog.uploads import Upload
 from regsvc.content import record as content
-from regsvc.content.record import EMPTY, Attachment, Record
+from regsvc.content.record import EMPTY, Attachment, Environment, Record
 from regsvc.errors import (
     DigestMismatch,
     InvalidArgument,
@@ -37,6 +37,9 @@ from regsvc.store import PackStore
 MAX_LABELS = 100
 MAX_LABEL_BYTES = 100
 MAX_PARENTS = 64
+MAX_URI = 2_048
+MOST_MEMORY = 1 << 53
+"""Bytes; canonical JSON has no larger integers."""
 MAX_GAPS = 100
 MAX_DATASETS = 200
 MAX_CARD_BYTES = 256 << 10
@@ -204,19 +207,18 @@ class AttachmentWriter:
         self._blob.__exit__()
 
 
-def seal(
-    tx: Transaction,
-    upload: Upload,
-    version_id: int,
-    digest: bytes,
-    metadata: Metadata,
-    given: Record,
-    limits: Limits,
-) -> None:
-    """Seal the record of a new version: its build's, and over it what the commit names."""
+def record_of(tx: Transaction, upload: Upload, given: Record, limits: Limits) -> Record:
+    """The record of a version to be made: its build's, and over it what the commit names. Raises `NotFound`."""
     base = EMPTY if upload.build_id is None else provenance.find(tx, "build", upload.build_id)
     record = provenance.numbered(tx, content.merged(base, given))
     check_record(record, limits)
+    return record
+
+
+def seal(
+    tx: Transaction, upload: Upload, version_id: int, digest: bytes, metadata: Metadata, record: Record
+) -> None:
+    """Seal the record of a new version."""
     provenance.put(tx, "version", version_id, record)
     provenance.link(tx, version_id, record)
     fulltext.add_version(tx, version_id, upload.model, metadata.description, record.card, record.labels)
@@ -245,21 +247,45 @@ def check_record(record: Record, limits: Limits) -> None:
             raise RecordInvalid(f"a label is 1 to {MAX_LABEL_BYTES} bytes without control characters")
     if len(set(record.labels)) < len(record.labels):
         raise RecordInvalid("a label stands there twice")
-    for parent in record.parents:
-        if bool(parent.version) == bool(parent.uri):
-            raise RecordInvalid("a parent has either a version or a uri")
-    if not all(record.environment.packages):
-        raise RecordInvalid("a package has no name")
-    if not all(each.name for each in record.environment.accelerators):
-        raise RecordInvalid("an accelerator has no name")
     if not _IMAGE_DIGEST.fullmatch(record.image.digest):
         raise RecordInvalid("an image digest is sha256: and 64 hex digits")
+    _check_parents(record)
+    _check_environment(record.environment)
     _check_datasets(record)
     _check_signature(record)
     size = len(json.dumps(content.document(record), ensure_ascii=False).encode("utf-8", "replace"))
     if size > limits.max_full_record_bytes:
         limit = limits.max_full_record_bytes
         raise ResourceExhausted(f"a record of {size} bytes, at most {limit}", limit=limit)
+
+
+def _check_environment(environment: Environment) -> None:
+    if not all(environment.packages):
+        raise RecordInvalid("a package has no name")
+    if not all(each.name for each in environment.accelerators):
+        raise RecordInvalid("an accelerator has no name")
+    sizes = (environment.memory_bytes, *(each.memory_bytes for each in environment.accelerators))
+    if max(sizes) >= MOST_MEMORY:
+        raise RecordInvalid(f"{max(sizes)} bytes of memory cannot be")
+
+
+def _check_parents(record: Record) -> None:
+    for parent in record.parents:
+        if bool(parent.version) == bool(parent.uri):
+            raise RecordInvalid("a parent has either a version or a uri")
+        if parent.uri:
+            _check_uri(parent.uri)
+
+
+def _check_uri(uri: str) -> None:
+    """One line, which cannot be taken for something of this registry."""
+    if uri.startswith("namespaces/") or not uri.strip() or _CONTROL.search(uri) or len(uri) > MAX_URI:
+        shown = uri[:60].encode("unicode_escape").decode()
+        raise RecordInvalid(
+            f"'{shown}' is no uri of a model of elsewhere: 1 to {MAX_URI} characters without control characters,"
+            " not a resource name",
+            uri=shown,
+        )
 
 
 def _check_datasets(record: Record) -> None:

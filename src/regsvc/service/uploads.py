@@ -43,7 +43,7 @@ from regsvc.service.limits import Limits
 from regsvc.service.packing import Packer
 from regsvc.service.reading import ChunkReader
 from regsvc.service.recent import RecentChunks
-from regsvc.service.recording import check_record, seal
+from regsvc.service.recording import check_record, record_of, seal
 from regsvc.store import Kind, PackStore
 
 IDLE_FILES = 64
@@ -312,6 +312,8 @@ class Uploads:
             chunks.add_pack(tx, pack)
         upload = uploads.find_open(tx, session.upload.id, tx.now)
         model_id = models.ensure(tx, upload.model)
+        # While the version is not there yet: "latest" among its parents is the one before it, not itself.
+        record = record_of(tx, upload, commit.record, self._limits)
         metadata = _with_build(tx, upload, commit.metadata)
         check_metadata(metadata, self._limits)
         file_ids = _files(tx, session.drafts.values())
@@ -321,7 +323,7 @@ class Uploads:
         version_id = versions.insert(
             tx, NewVersion(model_id, number, digest, files, size, upload.build_id, metadata, commit.author)
         )
-        seal(tx, upload, version_id, digest, metadata, commit.record, self._limits)
+        seal(tx, upload, version_id, digest, metadata, record)
         name = VersionRef(upload.model, number=number).wire
         events.record(tx, "version.created", name, digest=digest.hex(), size=size, files=len(files))
         by = Move(commit.author)

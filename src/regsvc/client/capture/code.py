@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import subprocess
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
+from regsvc.client.capture import git as git_program
+from regsvc.client.capture.credentials import without_credentials as without_credentials  # noqa: PLC0414 - others take it here
+from regsvc.client.capture.git import Git
 from regsvc.client.capture.snapshot import SNAPSHOT
 from regsvc.client.capture.snapshot import snapshot as take_snapshot
 from regsvc.content.record import Code
@@ -20,8 +21,14 @@ MAX_DIFF_BYTES = 16 << 20
 DIFF = "code.diff"
 """Name of the attachment."""
 
-_SECONDS = 10.0
-"""For one question to git; a repository on a dead network drive must not hold up a push."""
+_DIFF_COMMAND = (
+    *("diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative"),
+    *("--submodule=short", "--ignore-submodules=none", "--src-prefix=a/", "--dst-prefix=b/", "HEAD"),
+)
+"""One that applies, whatever the settings of the user and the repository say."""
+
+_MAX_STATUS_BYTES = 64 << 20
+_SUBMODULE = re.compile(rb"^\+Subproject commit [0-9a-f]+-dirty$", re.MULTILINE)
 
 
 def capture_code(
@@ -40,113 +47,77 @@ def _of_git(
     folder: Path, attachments: dict[str, bytes], gaps: list[str]
 ) -> tuple[Code, Callable[[], list[str]] | None]:
     """What git tells, and how to list the files below the folder that it tracks."""
+    if not _is_there(folder):
+        gaps.append("code: the folder is none, or was deleted")
+        return Code(), None
     git = shutil.which("git")
     if git is None:
-        if any((parent / ".git").exists() for parent in (folder.absolute(), *folder.absolute().parents)):
+        if _looks_like_a_repository(folder):
             gaps.append("code: git is not installed")
         return Code(), None
-    repository = _Git(git, folder)
-    if repository.ask("rev-parse", "--is-inside-work-tree") != "true":
+    repository = Git(git, folder)
+    inside = repository.ask("rev-parse", "--is-inside-work-tree")
+    if inside != "true":
         if repository.slow:
-            gaps.append(f"code: git did not answer within {_SECONDS:g} s")
+            gaps.append(_slow())
+        elif inside == "false":
+            gaps.append("code: a repository without a work tree has no sources")
+        elif _looks_like_a_repository(folder):
+            gaps.append(
+                "code: git does not read the repository; it may be damaged, or another user's (safe.directory)"
+            )
         return Code(), None
     remote = without_credentials(repository.ask("remote", "get-url", "origin") or _first_remote(repository))
     commit = repository.ask("rev-parse", "--verify", "--quiet", "HEAD")
     branch = repository.ask("symbolic-ref", "--short", "--quiet", "HEAD")
+    status = repository.read("status", "--porcelain", "--untracked-files=normal", limit=_MAX_STATUS_BYTES)
+    lines = (status or b"").splitlines()
+    if status is None:
+        gaps.append("code: git does not tell what is not committed")
     if not commit:
         gaps.append("code: the repository has no commits")
-        dirty = bool(repository.ask("status", "--porcelain"))
-        return Code(remote=remote, branch=branch, dirty=dirty), repository.tracked
-    status = repository.ask("status", "--porcelain", "--untracked-files=normal").splitlines()
-    untracked = sum(line.startswith("??") for line in status)
+        return Code(remote=remote, branch=branch, dirty=bool(lines)), repository.tracked
+    untracked = sum(line.startswith(b"??") for line in lines)
     if untracked:
         gaps.append(f"code: {untracked} untracked files or folders are not in the diff")
-    changed = len(status) > untracked
-    name = ""
-    if changed:
-        diff = repository.read(
-            "diff", "--binary", "--no-color", "--no-ext-diff", "HEAD", limit=MAX_DIFF_BYTES
-        )
-        if diff is None:
-            gaps.append(f"code: the diff is larger than {MAX_DIFF_BYTES >> 20} MiB, or could not be read")
-        else:
-            attachments[DIFF] = diff
-            name = DIFF
+    # Whether there are changes may be unknown; the diff tells then.
+    diff = b"" if len(lines) == untracked and status is not None else _diff(repository, attachments, gaps)
     if repository.slow:
-        gaps.append(f"code: git did not answer within {_SECONDS:g} s")
-    code = Code(remote=remote, commit=commit, branch=branch, dirty=bool(status), diff=name)
+        gaps.append(_slow())
+    dirty = bool(lines) or diff is None or bool(diff)
+    code = Code(remote=remote, commit=commit, branch=branch, dirty=dirty, diff=DIFF if diff else "")
     return code, repository.tracked
 
 
-def without_credentials(url: str) -> str:
-    """A URL without user, password, query and fragment; `git@host:path` stays as it is."""
-    if "://" not in url:
-        return url
+def _diff(repository: Git, attachments: dict[str, bytes], gaps: list[str]) -> bytes | None:
+    """The diff, kept as an attachment; None when it is not known."""
+    diff = repository.read(*_DIFF_COMMAND, limit=MAX_DIFF_BYTES)
+    if diff is None:
+        gaps.append(f"code: the diff is larger than {MAX_DIFF_BYTES >> 20} MiB, or could not be read")
+    elif diff:
+        attachments[DIFF] = diff
+        inside = len(_SUBMODULE.findall(diff))
+        if inside:
+            gaps.append(f"code: changes within {inside} submodules are not in the diff")
+    return diff
+
+
+def _is_there(folder: Path) -> bool:
     try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        host = f"[{host}]" if ":" in host else host
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return ""
-    return urlunsplit((parts.scheme, host + port, parts.path, "", ""))
+        return folder.absolute().is_dir()
+    except OSError:  # as of "." when it was deleted
+        return False
 
 
-class _Git:
-    def __init__(self, program: str, folder: Path) -> None:
-        self.slow = False
-        self._command = [program, "-C", str(folder), "--no-optional-locks"]
-        # Never a question to a user, nor a helper that a repository's own settings name.
-        self._environment = {
-            **os.environ,
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": "core.fsmonitor",
-            "GIT_CONFIG_VALUE_0": "false",
-            "LC_ALL": "C",
-        }
-
-    def ask(self, *arguments: str) -> str:
-        """One line or more of text; empty when git refuses."""
-        answer = self.read(*arguments, limit=1 << 20)
-        return "" if answer is None else answer.decode("utf-8", "replace").strip()
-
-    def tracked(self) -> list[str]:
-        """Files below the folder that git tracks, relative to it."""
-        answer = self.read("ls-files", "-z", limit=16 << 20) or b""
-        return [os.fsdecode(name) for name in answer.split(b"\0") if name]
-
-    def read(self, *arguments: str, limit: int) -> bytes | None:
-        """What git prints; None when it refuses, takes too long, or prints more than `limit` bytes."""
-        try:
-            process = subprocess.Popen(
-                [*self._command, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=self._environment,
-            )
-        except OSError:
-            return None
-        timer = threading.Timer(_SECONDS, self._give_up, [process])
-        timer.start()
-        try:
-            assert process.stdout is not None
-            found = process.stdout.read(limit + 1)
-            if len(found) > limit:
-                process.kill()
-            status = process.wait()
-        finally:
-            timer.cancel()
-            if process.stdout is not None:
-                process.stdout.close()
-        return found if status == 0 and len(found) <= limit else None
-
-    def _give_up(self, process: subprocess.Popen[bytes]) -> None:
-        self.slow = True
-        process.kill()
+def _looks_like_a_repository(folder: Path) -> bool:
+    place = folder.absolute()
+    return any(os.path.lexists(parent / ".git") for parent in (place, *place.parents))
 
 
-def _first_remote(repository: _Git) -> str:
+def _slow() -> str:
+    return f"code: git did not answer within {git_program.SECONDS:g} s"
+
+
+def _first_remote(repository: Git) -> str:
     names = repository.ask("remote").splitlines()
     return repository.ask("remote", "get-url", names[0]) if names else ""

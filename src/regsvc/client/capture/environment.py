@@ -9,12 +9,17 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+from regsvc.client.capture.credentials import without_any_credentials
 from regsvc.content.record import Accelerator, Environment
 
 VARIABLES = "REGSVC_CAPTURE_VARIABLES"
-"""Patterns of environment variables that may be recorded, separated by commas: `CUDA_*,OMP_NUM_THREADS`."""
+"""Names of environment variables that may be recorded, or patterns, separated by commas: `CUDA_*,OMP_NUM_THREADS`.
+
+A pattern does not allow what is called like a secret: `AWS_*` has AWS_REGION, and AWS_SECRET_ACCESS_KEY only its name.
+"""
 LOCK_FILES = (
     "uv.lock",
     "poetry.lock",
@@ -29,7 +34,15 @@ LOCK_FILES = (
 MAX_LOCK_BYTES = 8 << 20
 MAX_PACKAGES = 5_000
 MAX_VARIABLES = 500
+MAX_VARIABLE_BYTES = 64 << 10
+"""Of all variables: a record has 1 MiB, and what is captured must not make a push fail."""
+MAX_ACCELERATORS = 64
 _MAX_VALUE = 4_096
+_MAX_TEXT = 256
+"""Of what drivers, installers and the like call themselves."""
+_SECRET = re.compile(
+    r"(?i)secret|token|passw|pwd|passphrase|credential|private|auth|cookie|(^|_)(key|pat|pass|dsn|sas)($|_)|apikey"
+)
 _SECONDS = 5.0
 
 
@@ -43,7 +56,7 @@ def capture_environment(folder: Path | None, attachments: dict[str, bytes], gaps
         memory_bytes=_memory(),
         accelerators=_accelerators(gaps),
         packages=_packages(gaps),
-        variables=_variables(),
+        variables=_variables(gaps),
         lock_file="" if folder is None else _lock_file(folder, attachments, gaps),
     )
 
@@ -64,7 +77,7 @@ def _packages(gaps: list[str]) -> dict[str, str]:
                 unreadable += 1
                 continue
             if name and version:
-                found.setdefault(normalised(name), version)  # the first on the path is the one imported
+                found.setdefault(normalised(_text(name)), _text(version))  # the first on the path
             else:
                 unreadable += 1
     except Exception as error:  # noqa: BLE001 - as above, for finders of others
@@ -98,47 +111,76 @@ def _accelerators(gaps: list[str]) -> tuple[Accelerator, ...]:
         gaps.append("environment: nvidia-smi does not answer")
         return ()
     found = []
-    for line in done.stdout.decode("utf-8", "replace").splitlines()[:1_000]:
+    for line in done.stdout.decode("utf-8", "replace").splitlines()[:MAX_ACCELERATORS]:
         name, _, rest = line.partition(",")
         memory, _, driver = rest.partition(",")
         if name.strip():
-            size = int(memory) << 20 if memory.strip().isdigit() else 0
-            found.append(Accelerator(name.strip(), size, driver.strip()))
+            size = int(memory) << 20 if re.fullmatch(r"[0-9]{1,12}", memory.strip(), re.ASCII) else 0
+            found.append(Accelerator(_text(name), size, _text(driver)))
     return tuple(found)
 
 
-def _variables() -> dict[str, str]:
+def _variables(gaps: list[str]) -> dict[str, str]:
     patterns = [each.strip() for each in os.environ.get(VARIABLES, "").split(",") if each.strip()]
-    names = sorted(
-        name for name in os.environ if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    found: dict[str, str] = {}
+    left = MAX_VARIABLE_BYTES
+    left_out = 0
+    for name in sorted(name for name in os.environ if _allowed(name, patterns)):
+        value, _ = without_any_credentials(_utf8(os.environ[name])[:_MAX_VALUE])
+        left -= len(name.encode("utf-8", "replace")) + len(value.encode())
+        if left < 0 or len(found) == MAX_VARIABLES:
+            left_out += 1
+        else:
+            found[_utf8(name)] = value
+    if left_out:
+        gaps.append(f"environment: {left_out} variables are not recorded, they are too many or too large")
+    return found
+
+
+def _allowed(name: str, patterns: list[str]) -> bool:
+    return name in patterns or (
+        _SECRET.search(name) is None and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
     )
-    return {
-        name: os.environ[name].encode("utf-8", "replace").decode()[:_MAX_VALUE]
-        for name in names[:MAX_VARIABLES]
-    }
 
 
 def _lock_file(folder: Path, attachments: dict[str, bytes], gaps: list[str]) -> str:
-    folder = folder.absolute()
-    for place in (folder, *folder.parents):
-        for name in LOCK_FILES:
-            path = place / name
-            if not path.is_file():
-                continue
-            try:
-                if path.stat().st_size > MAX_LOCK_BYTES:
-                    gaps.append(f"environment: {name} is larger than {MAX_LOCK_BYTES >> 20} MiB")
-                    return ""
-                attachments[name] = path.read_bytes()
-            except OSError as error:
-                gaps.append(f"environment: {name} cannot be read ({error.strerror})")
+    for path in _lock_files(folder):
+        name = path.name
+        try:
+            if path.stat().st_size > MAX_LOCK_BYTES:
+                gaps.append(f"environment: {name} is larger than {MAX_LOCK_BYTES >> 20} MiB")
                 return ""
-            return name
-        if (place / ".git").exists():
-            break
-        if place == folder and not any((parent / ".git").exists() for parent in folder.parents):
-            break
+            # Latin-1 gives back every byte that is no part of a URL.
+            text, users = without_any_credentials(path.read_bytes().decode("latin-1"))
+        except OSError as error:
+            gaps.append(f"environment: {name} cannot be read ({error.strerror})")
+            return ""
+        if users:
+            gaps.append(f"environment: {name} is kept without the credentials of {users} URLs")
+        attachments[name] = text.encode("latin-1")
+        return name
     return ""
+
+
+def _lock_files(folder: Path) -> Iterator[Path]:
+    """The first of each folder from here up to the repository's; of this one only where there is no repository."""
+    try:
+        folder = folder.absolute()
+    except OSError:  # the folder that we are in was deleted
+        return
+    places = [folder, *folder.parents]
+    root = next((place for place in places if os.path.lexists(place / ".git")), folder)
+    for place in places[: places.index(root) + 1]:
+        yield from (place / name for name in LOCK_FILES if os.path.isfile(place / name))
+
+
+def _utf8(text: str) -> str:
+    """Text that messages can carry, of a name or value that may be any bytes."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _text(text: str) -> str:
+    return _utf8(text.strip())[:_MAX_TEXT]
 
 
 def _processor() -> str:
@@ -146,7 +188,7 @@ def _processor() -> str:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 if line.startswith(("model name", "Model", "cpu model")):
-                    return line.partition(":")[2].strip()
+                    return _text(line.partition(":")[2])
     except OSError:
         pass
     return platform.processor()

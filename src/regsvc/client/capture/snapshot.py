@@ -31,7 +31,7 @@ def snapshot(folder: Path, tracked: Sequence[str] | None, gaps: list[str]) -> by
         gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0, filename="") as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
-        for name in sorted(tracked) if tracked is not None else _walk(folder):
+        for name in sorted(set(tracked)) if tracked is not None else _walk(folder):
             data = _read(folder / name)
             if data is None:
                 left_out += 1

@@ -84,6 +84,7 @@ class Artifacts(Connections):
             framework=framework,
             format=format,
             image=image,
+            server=connection.target,
         )
         captured = captured_for(capture if build is None or isinstance(capture, Capture) else False)
         return push.push(
