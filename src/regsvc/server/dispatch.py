@@ -19,6 +19,10 @@ THREADS = 4
 """Threads that read and write for all webhooks."""
 ROUND = 3600.0
 """Seconds between looks for what is too old."""
+PAUSE = 0.001
+"""Seconds between looks while events keep coming, for each webhook: a thousand of them must not take the server."""
+LONGEST_PAUSE = 1.0
+"""Seconds between looks at the most."""
 AFTER_A_DEFECT = 5.0
 """Seconds; a full disk gets here too, and whatever is sent then is sent again."""
 
@@ -104,6 +108,8 @@ class Dispatcher:
                         log.exception("events could not be sent to a webhook")
                         wait = AFTER_A_DEFECT
                     if wait > 0:
+                        # When nothing happens for a while this is over before the next event comes.
+                        await asyncio.sleep(min(LONGEST_PAUSE, PAUSE * len(self._tasks)))
                         await changes.wait(wait)
         except Unavailable:
             return

@@ -52,7 +52,8 @@ class Outbox:
         """The next turn; None when the webhook is deleted or disabled."""
 
         def read(db: Reader) -> tuple[Webhook | None, list[str]]:
-            return webhooks.get(db, self._id), webhooks.secrets(db, self._id, now_us())
+            secrets = webhooks.secrets(db, self._id, now_us()) if self._pending else []
+            return webhooks.get(db, self._id), secrets
 
         found, secrets = self._catalog.read(read)
         if found is None or found.disabled or not self._settled(found):
@@ -101,4 +102,5 @@ class Outbox:
         if left <= 0 or self._looked - found.seq >= BATCH:
             self._catalog.write(lambda tx: webhooks.move(tx, found, self._looked))
             self._moved, left = time.monotonic(), IDLE
-        return Turn(None, 0 if read else left)
+        # What comes after the last one wakes the worker by itself.
+        return Turn(None, 0 if len(read) == BATCH else left)
