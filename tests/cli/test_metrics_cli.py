@@ -219,7 +219,7 @@ def test_the_command_draws_what_the_sdk_draws(trained: Server, tmp_path: Path) -
         draw(client, references, "loss", plotted, sources=["", "drawn"], by="time", log=True, title="All")
     assert (tmp_path / "cli.png").read_bytes() == plotted.read_bytes()
     done = trained.cli("plot", "curve/m:1", "curve/m:2", "loss", "--source", "drawn", "-o", str(plotted))
-    assert done.stderr == "regsvc: curve/m:2 has no such metric and is left out\n"
+    assert done.stderr == "regsvc: curve/m:2 has none of the metrics and is left out\n"
 
 
 def test_plots_that_cannot_be_drawn_are_refused_in_one_line(trained: Server, tmp_path: Path) -> None:
@@ -251,3 +251,9 @@ def test_metrics_that_a_push_said_stand_beside_the_series(shared_server: Server,
     shared_server.cli("evaluate", "sealed/m:1", "nightly", "--metric", "f1=0.7")
     lines = [line.split() for line in shared_server.cli("metrics", "sealed/m").stdout.splitlines()]
     assert [line[:4] for line in lines[1:]] == [["f1", "nightly", "1", "0.7"], ["f1", "sealed", "-", "0.81"]]
+    [point] = json.loads(shared_server.cli("metrics", "sealed/m", "f1", "--json").stdout)
+    assert point["value"] == 0.81
+    listed = json.loads(shared_server.cli("metrics", "sealed/m", "--json").stdout)
+    assert {each["source"]: each["last"] for each in listed} == {"nightly": 0.7, "sealed": 0.81}
+    refused = shared_server.cli("metrics", "sealed/m", "f2", check=False).stderr
+    assert "has no metric 'f2'; there are f1 of nightly, f1 (sealed)" in refused

@@ -22,7 +22,14 @@ from regsvc.cli.pairs import metric_option
 from regsvc.cli.safe_console import harmless
 from regsvc.client.client import Client
 from regsvc.client.plotting import AXES, FORMATS
+from regsvc.client.series import MetricValue
 from regsvc.content.comparison import Direction
+from regsvc.errors import NotFound
+
+_SEALED = "sealed"
+"""The source of what a push said."""
+_SHOWN = 20
+"""Metrics that an error names."""
 
 
 @click.command()
@@ -61,7 +68,7 @@ def metrics(
         _follow(client, str(owner), key, as_json)
         return
     if key is not None:
-        points = client.series(ref, key, source=source, max_points=max_points)
+        points = _points(client, ref, owner, key, source, max_points)
         if as_json:
             emit_json(
                 [{"step": each.step, "value": each.value, "time": json_time(each.time)} for each in points]
@@ -73,11 +80,22 @@ def metrics(
         console().print(table)
         return
     found = client.metrics(ref)
+    sealed = _sealed(client, ref, owner, {each.key for each in found if not each.source})
     if as_json:
         emit_json(
             [
                 {**vars(each), "direction": each.direction.name, "last_time": json_time(each.last_time)}
                 for each in found
+            ]
+            + [
+                {
+                    "key": name,
+                    "source": _SEALED,
+                    "count": 0,
+                    "last": each.value,
+                    "last_time": json_time(each.time),
+                }
+                for name, each in sealed.items()
             ]
         )
         return
@@ -98,13 +116,46 @@ def metrics(
             f"{series.max:.6g}",
             human_time(series.last_time),
         )
-    if isinstance(owner, refs.VersionRef):
-        version = client.version(ref)
-        logged = {series.key for series in found if not series.source}
-        for sealed in sorted(version.metrics.keys() - logged):  # what a push said, without a series
-            value = f"{version.metrics[sealed]:.6g}"
-            table.add_row(escape(sealed), "sealed", "-", value, *["-"] * 6, human_time(version.created))
+    for name, each in sealed.items():
+        table.add_row(escape(name), _SEALED, "-", f"{each.value:.6g}", *["-"] * 6, human_time(each.time))
     console().print(table)
+
+
+def _sealed(
+    client: Client, ref: str, owner: refs.VersionRef | refs.BuildName, logged: set[str]
+) -> dict[str, MetricValue]:
+    """What a push said of a version, and no series tells."""
+    if isinstance(owner, refs.BuildName):
+        return {}
+    version = client.version(ref)
+    names = sorted(version.metrics.keys() - logged)
+    return {name: MetricValue(0, version.metrics[name], version.created) for name in names}
+
+
+def _points(
+    client: Client,
+    ref: str,
+    owner: refs.VersionRef | refs.BuildName,
+    key: str,
+    source: str,
+    max_points: int | None,
+) -> list[MetricValue]:
+    """The points of a series, or the one value that was sealed; an error names the metrics that there are."""
+    try:
+        return list(
+            client.series(ref, key, source="" if source == _SEALED else source, max_points=max_points)
+        )
+    except NotFound:
+        found = client.metrics(ref)
+        sealed = _sealed(client, ref, owner, {each.key for each in found if not each.source})
+        if key in sealed and source in ("", _SEALED):
+            return [sealed[key]]
+        names = [f"{each.key} of {each.source}" if each.source else each.key for each in found]
+        there = ", ".join([*names, *(f"{name} (sealed)" for name in sealed)][:_SHOWN])
+        if not there:
+            raise
+        what = f"{ref} has no metric '{key}'" + (f" of '{source}'" if source else "")
+        raise NotFound(f"{what}; there are {there}", key=key) from None
 
 
 def _follow(client: Client, build: str, key: str | None, as_json: bool) -> None:
@@ -186,7 +237,9 @@ def evaluate(
         count = client.evaluate_file(ref, source, file)
     else:
         client.evaluate(ref, source, metrics, step=step)
-    console().print(f"{count} points of {escape(source)} added to {escape(ref)}")
+    console().print(
+        f"{count} {'point' if count == 1 else 'points'} of {escape(source)} added to {escape(ref)}"
+    )
 
 
 @click.command()
@@ -234,5 +287,5 @@ def plot(
     client = connect_from_context(ctx, refs.parse_source(names[0])[0])
     missing = client.plot(names, [key, *more], output, sources=sources or "", by=by, log=log, title=title)
     for name in missing:
-        click.echo(f"regsvc: {name} has no such metric and is left out", err=True)
+        click.echo(f"regsvc: {name} has none of the metrics and is left out", err=True)
     console().print(f"wrote {escape(output)}")

@@ -151,7 +151,7 @@ def _panel(key: str, subjects: Sequence[_Subject], by: str) -> Panel:
         has = f"there are {', '.join(known[:_SHOWN])}{more}" if known else "there are no metrics at all"
         whose = subjects[0].name if len(subjects) == 1 else f"none of the {len(subjects)}"
         verb = "has no" if len(subjects) == 1 else "has"
-        raise errors.NotFound(f"{whose} {verb} metric '{key}' of the sources asked for; {has}", key=key)
+        raise errors.NotFound(f"{whose} {verb} metric '{key}'; {has}", key=key)
     if len(lines) > MAX_LINES:
         raise errors.InvalidArgument(f"{len(lines)} lines of '{key}', at most {MAX_LINES}", limit=MAX_LINES)
     directions = {each.direction for subject in subjects for each in subject.summaries(key)}

@@ -20,6 +20,9 @@ from regsvc.v1 import deployment_pb2 as pb
 from regsvc.v1 import deployment_pb2_grpc
 from regsvc.wire.values import timestamp
 
+HELLO_WITHIN = 30.0
+"""Seconds after which a stream whose follower says nothing is ended."""
+
 
 class DeploymentServicer(deployment_pb2_grpc.DeploymentServiceServicer):
     """Followers and their inventory."""
@@ -35,7 +38,11 @@ class DeploymentServicer(deployment_pb2_grpc.DeploymentServiceServicer):
     async def Follow(
         self, requests: AsyncIterator[pb.FollowRequest], context: Context
     ) -> AsyncIterator[pb.FollowResponse]:
-        first = await anext(aiter(requests), None)
+        try:
+            async with asyncio.timeout(HELLO_WITHIN):
+                first = await anext(aiter(requests), None)
+        except TimeoutError:
+            first = None
         if first is None or not first.HasField("hello"):
             raise InvalidArgument("the first message of a follower says hello")
         hello = _hello_from(first.hello)
