@@ -415,3 +415,20 @@ def test_a_path_from_the_wire_cannot_leave_the_folder(
     with pytest.raises(errors.PathInvalid):
         tampered(rename).pull("team/paths", tmp_path / "out")
     assert sorted(os.listdir(tmp_path)) == ["source"]
+
+
+def test_chunks_are_copied_from_a_folder_beside(
+    client: Client, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGSVC_CACHE", "off")
+    client.push(source, "team/beside")
+    (source / "text").write_bytes(b"changed")
+    client.push(source, "team/beside")
+    client.pull("team/beside:1", tmp_path / "old")
+    pulled = client.pull("team/beside:2", tmp_path / "new", beside=tmp_path / "old")
+    assert same(source, tmp_path / "new")
+    assert pulled.bytes_received < 1000
+    (tmp_path / "old" / "weights.bin").write_bytes(b"not what was pulled")
+    again = client.pull("team/beside:2", tmp_path / "newer", beside=tmp_path / "old")
+    assert same(source, tmp_path / "newer")
+    assert again.bytes_received > 6 << 20

@@ -200,7 +200,9 @@ class Follower:
             self._tell("SERVING", target)
             return
         self._tell("PULLING", target)
-        self._client.pull(self._text(target.reference), self._folder.staging(target.reference))
+        before = self._served()
+        beside = None if before is None else self._folder.staging(before)
+        self._client.pull(self._text(target.reference), self._folder.staging(target.reference), beside=beside)
         self._tell("SWITCHING", target)
         self._switch(target.reference)
         self._tell("SERVING", target)

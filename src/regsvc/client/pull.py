@@ -23,6 +23,7 @@ from regsvc.client.progress import Report, Reporter
 from regsvc.client.records import Progress, PullResult
 from regsvc.client.selection import Selection
 from regsvc.client.staging import StagedFile, Syncing, read_at
+from regsvc.errors import FailedPrecondition
 
 
 def pull(
@@ -35,6 +36,7 @@ def pull(
     selection: Selection | None = None,
     hardlink: bool = False,
     cache: Cache | None = None,
+    beside: str | os.PathLike[str] | None = None,
 ) -> PullResult:
     """Fetch a version into a folder. Behaviour and errors as at `Client.pull`."""
     started = time.monotonic()
@@ -55,6 +57,7 @@ def pull(
                 entries.touch(bytes.fromhex(listing.digest))
         else:
             pulling = _Pulling(connection, listing, files, destination, entries, hardlink=hardlink)
+            pulling.beside = None if beside is None else Destination(beside)
             pulling.run(earlier, report)
             received, links = pulling.received, tuple(sorted(pulling.links))
             if entries is not None:
@@ -86,6 +89,8 @@ class _Pulling:
     ) -> None:
         self.links: set[str] = set()
         """How files came out of the cache as they are: reflink, hardlink."""
+        self.beside: Destination | None = None
+        """Another folder that a pull made, of which chunks are copied."""
         self._connection = connection
         self._listing = listing
         self._files = files
@@ -165,6 +170,11 @@ class _Pulling:
         local = LocalChunks(self._entries)
         if earlier is not None:
             local.add_folder(self._connection, self._destination, earlier)
+        if self.beside is not None:
+            with contextlib.suppress(FailedPrecondition):  # it was changed since: nothing to copy from
+                other = self.beside.inspect()
+                if other is not None:
+                    local.add_folder(self._connection, self.beside, other)
         return local
 
     def _fill(self, files: Sequence[StagedFile], local: LocalChunks | None, *, resuming: bool) -> None:

@@ -111,6 +111,7 @@ class Artifacts(Connections):
         exclude: Sequence[str] = (),
         hardlink: bool = False,
         verify: bool = False,
+        beside: str | os.PathLike[str] | None = None,
         progress: Report | None = None,
     ) -> records.PullResult:
         """Fetch a version into the folder `dest`, only what is not there yet, and check every digest.
@@ -121,7 +122,8 @@ class Artifacts(Connections):
 
         Files and chunks that this machine's cache holds (docs/cache.md) are not transferred. `include` and
         `exclude` are shell patterns over the paths of files, `*.safetensors` or `onnx/*`. `hardlink` lets files
-        share their bytes with the cache instead of copying them: for folders that are only read.
+        share their bytes with the cache instead of copying them: for folders that are only read. Chunks are also
+        copied from `beside`, another folder that a pull made.
 
         Raises `NotFound`, `FailedPrecondition` (foreign or modified files in `dest`, or another pull into it
         under way), `DigestMismatch` (what came is not what was promised), `OSError` (disk full, no permission).
@@ -136,6 +138,7 @@ class Artifacts(Connections):
             selection=Selection(tuple(include), tuple(exclude)) if include or exclude else None,
             hardlink=hardlink,
             cache=Cache.default(),
+            beside=beside,
         )
 
     def open(self, ref: str, path: str) -> RemoteFile:
