@@ -15,6 +15,7 @@ from regsvc.catalog.database import Catalog, Reader, TooSlow, Transaction, Unsou
 from regsvc.errors import EventsGone, PageTokenInvalid, SeqAhead, StorageFull, Unavailable
 from regsvc.refs import ModelName
 from regsvc.service.events import Events
+from regsvc.service.limits import Limits
 from regsvc.service.paging import Pager, PageRequest
 
 
@@ -131,11 +132,12 @@ def test_events_that_are_gone_are_told(catalog: Catalog) -> None:
     for name in ("a", "b", "c", "d"):
         add(catalog, name)
     catalog.write(lambda tx: tx.run("DELETE FROM events WHERE seq < 3"))
-    events = Events(catalog)
+    events = Events(catalog, Limits())
     with pytest.raises(EventsGone) as gone:
         events.start(1)
     assert gone.value.metadata["first_seq"] == "3"
-    assert [event.seq for event in events.after(events.start(2))] == [3, 4]
+    found, seen = events.after(events.start(2), events.filter(""))
+    assert ([event.seq for event in found], seen) == ([3, 4], 4)
     assert events.start(None) == 4
     with pytest.raises(SeqAhead):
         events.start(5)

@@ -215,8 +215,8 @@ def test_killed_at_any_moment_it_holds_a_whole_version_and_goes_on(
     chance = random.Random(7)
     for attempt in range(12):
         target = (attempt + 1) % 3 + 1
-        client.set_alias(f"team/fraud:{target}", "prod")
         seen = len(follower.lines)
+        client.set_alias(f"team/fraud:{target}", "prod")
         wanted = chance.choice(["PULLING", "SWITCHING", "SERVING"])
         wait_until(lambda s=seen, w=wanted: any(line["state"] == w for line in follower.lines[s:]))
         follower.end(signal.SIGKILL)
@@ -378,5 +378,5 @@ def test_the_inventory_lists_and_forgets(
     assert "web" in server.cli("deployments", "team/").stdout
     wait_until(lambda: next(client.deployments("team/fraud")).away)
     assert "away" in server.cli("deployments").stdout
-    server.cli("deployments", "forget", found["name"])
+    server.cli("deployments", "--forget", found["name"])
     assert list(client.deployments()) == []

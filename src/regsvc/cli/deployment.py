@@ -117,26 +117,18 @@ def _say(found: Happening, as_json: bool) -> None:
     click.echo(harmless(f"{found.state.lower():<9}  {served}{wanted}{error}"))
 
 
-class _Inventory(click.Group):
-    """`regsvc deployments [OF]` lists; `regsvc deployments forget NAME` is a command."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help")):
-            args.insert(0, "ls")
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=_Inventory)
-def deployments() -> None:
-    """List who follows what and serves what: regsvc deployments [MODEL | MODEL@ALIAS | NAMESPACE/]."""
-
-
-@deployments.command("ls")
+@click.command()
 @click.argument("of", default="", metavar="[OF]")
+@click.option(
+    "--forget", metavar="NAME", help="Forget a follower whose host is gone for good, and list nothing."
+)
 @json_option
 @click.pass_context
-def list_(ctx: click.Context, of: str, as_json: bool) -> None:
-    """List deployments of all, a NAMESPACE/, a model or an alias."""
+def deployments(ctx: click.Context, of: str, forget: str | None, as_json: bool) -> None:
+    """List who follows what and serves what: of all, or OF a NAMESPACE/, a model or MODEL@ALIAS."""
+    if forget is not None:
+        connect_from_context(ctx).forget_deployment(forget)
+        return
     found = list(connect_from_context(ctx).deployments(of))
     if as_json:
         emit_json([_document(each) for each in found])
@@ -155,14 +147,6 @@ def list_(ctx: click.Context, of: str, as_json: bool) -> None:
             escape(each.name),
         )
     console().print(table)
-
-
-@deployments.command()
-@click.argument("name")
-@click.pass_context
-def forget(ctx: click.Context, name: str) -> None:
-    """Forget a follower whose host is gone for good: NAME as the list has it."""
-    connect_from_context(ctx).forget_deployment(name)
 
 
 def _document(each: Deployment) -> dict[str, Any]:

@@ -29,8 +29,10 @@ type Event struct {
 	Seq  uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
 	// What happened: model.created, version.created, alias.set, build.created, build.ended,
-	// build.cancel_requested, build.params, build.log_sealed, step.started, step.ended. More may come;
-	// skip what you do not know.
+	// build.cancel_requested, build.params, build.log_sealed, step.started, step.ended, dataset.created, metric.defined,
+	// version.note, version.evaluated, version.approved, version.approval_withdrawn, version.marked, alias.rules_set,
+	// deployment.changed, deployment.forgotten, webhook.created, webhook.updated, webhook.disabled, webhook.deleted,
+	// webhook.secret_rotated. More may come; skip what you do not know.
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Name of the resource it happened to.
 	Resource string `protobuf:"bytes,4,opt,name=resource,proto3" json:"resource,omitempty"`

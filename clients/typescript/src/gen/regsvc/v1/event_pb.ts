@@ -34,8 +34,10 @@ export type Event = Message<"regsvc.v1.Event"> & {
 
   /**
    * What happened: model.created, version.created, alias.set, build.created, build.ended,
-   * build.cancel_requested, build.params, build.log_sealed, step.started, step.ended. More may come;
-   * skip what you do not know.
+   * build.cancel_requested, build.params, build.log_sealed, step.started, step.ended, dataset.created, metric.defined,
+   * version.note, version.evaluated, version.approved, version.approval_withdrawn, version.marked, alias.rules_set,
+   * deployment.changed, deployment.forgotten, webhook.created, webhook.updated, webhook.disabled, webhook.deleted,
+   * webhook.secret_rotated. More may come; skip what you do not know.
    *
    * @generated from field: string kind = 3;
    */

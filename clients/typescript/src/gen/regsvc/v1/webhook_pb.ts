@@ -327,16 +327,22 @@ export type UpdateWebhookRequest = Message<"regsvc.v1.UpdateWebhookRequest"> & {
   name: string;
 
   /**
+   * As in Webhook; not set: as it is.
+   *
    * @generated from field: optional string url = 2;
    */
   url?: string | undefined;
 
   /**
+   * As in Webhook; not set: as it is, empty: all.
+   *
    * @generated from field: optional string filter = 3;
    */
   filter?: string | undefined;
 
   /**
+   * As in Webhook; not set: as it is.
+   *
    * @generated from field: optional bool disabled = 4;
    */
   disabled?: boolean | undefined;
