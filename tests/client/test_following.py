@@ -226,7 +226,7 @@ def test_killed_at_any_moment_it_holds_a_whole_version_and_goes_on(
         wait_until(lambda number=target: follower.serves(number), what=f"version {target}")
         assert held(follower.folder) == versions[target - 1]
         assert int(log.read_text().split()[-1]) == target, "whoever serves was told"
-    assert len(list((follower.folder / ".regsvc/versions").iterdir())) <= 2
+    wait_until(lambda: len(list((follower.folder / ".regsvc/versions").iterdir())) <= 2, what="tidying up")
     assert len(list(client.deployments("team/fraud"))) == 1, "it keeps its name"
 
 

@@ -198,6 +198,7 @@ class Follower:
             return
         if str(target.reference) == self._folder.state.served:
             self._tell("SERVING", target)
+            self._folder.tidy(self._keep)  # it may have been killed before it did so
             return
         self._tell("PULLING", target)
         before = self._served()
