@@ -17,6 +17,8 @@ from regsvc.v1 import deployment_pb2 as pb
 
 _AGAIN = 1.0
 """Seconds before the line is opened again after an error that may pass."""
+_LAST = 10.0
+"""Seconds that closing waits for the thread, which may be between two attempts to reach a server that is away."""
 _LONGEST = 4_000
 """Bytes of an error that are told."""
 
@@ -87,7 +89,7 @@ class FollowLink:
         self._thread.join(2)
         if self._call is not None:
             self._call.cancel()
-        self._thread.join()
+        self._thread.join(_LAST)  # one that asks a server that is away ends by itself after that
 
     def _run(self) -> None:
         while not self._closed.is_set():
@@ -145,7 +147,9 @@ class FollowLink:
             yield Target(reference, found.generation)
 
     def recover(self, error: errors.RegsvcError) -> None:
-        """For `resumed`: nothing is held that another server could misunderstand."""
+        """For `resumed`: nothing is held that another server could misunderstand; who closes waits no longer."""
+        if self._closed.is_set():
+            raise error
 
     def progress(self) -> object:
         """For `resumed`."""
