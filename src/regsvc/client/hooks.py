@@ -15,6 +15,8 @@ from regsvc.errors import RegsvcError
 
 GRACE = 5.0
 """Seconds between asking the group to end and killing it."""
+_STDERR = 2
+"""Our stdout is for what the follower says."""
 _SAID = 300
 """Characters of what a command complained about that are told."""
 
@@ -26,13 +28,14 @@ class HookFailed(RegsvcError):
 
 
 def run_hook(command: str, variables: Mapping[str, str], timeout: float) -> None:
-    """Run a shell command, its output on ours. Raises `HookFailed`, with the last line of its stderr."""
+    """Run a shell command, its output on our stderr. Raises `HookFailed`, with the last line of its stderr."""
     with tempfile.TemporaryFile() as complaints:
         try:
             process = subprocess.Popen(
                 command,
                 shell=True,
                 env={**os.environ, **variables},
+                stdout=_STDERR,
                 stderr=complaints,
                 start_new_session=True,
             )

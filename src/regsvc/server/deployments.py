@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 from regsvc import refs
 from regsvc.catalog.deployments import Deployment, Hello, Report, State
@@ -58,8 +57,7 @@ class DeploymentServicer(deployment_pb2_grpc.DeploymentServiceServicer):
                     yield pb.FollowResponse(target=target)
             finally:
                 reading.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await reading
+                await asyncio.wait({reading})
                 if self._streams.get(deployment_id) is stream:
                     del self._streams[deployment_id]
 
