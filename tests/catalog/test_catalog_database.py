@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,9 @@ def add(catalog: Catalog, name: str) -> None:
 
 def names(db: Reader) -> list[str]:
     return [name for (name,) in db.rows("SELECT name FROM models ORDER BY name")]
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
 
 
 def test_a_failing_operation_does_not_undo_those_that_share_its_commit(catalog: Catalog) -> None:
@@ -290,9 +294,74 @@ def test_a_file_that_is_no_catalog_is_refused_in_one_line(tmp_path: Path) -> Non
 
 
 def test_a_read_that_takes_too_long_is_ended_and_its_reader_goes_on(catalog: Catalog) -> None:
-    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
     for _ in range(2 * database.READERS):
         with pytest.raises(TooSlow):
-            catalog.read_within(0.05, lambda db: db.value(endless))
+            catalog.read_within(0.05, lambda db: db.value(ENDLESS))
     assert catalog.read(lambda db: db.value("SELECT 1")) == 1
     assert catalog.read_within(60, lambda db: db.value("SELECT 2")) == 2
+
+
+def test_two_queries_are_read_at_once_and_see_the_same(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = count_calls(monkeypatch, "_at_once")
+    count: database.Statement = ("SELECT count(*) FROM models", ())
+    add(catalog, "a")
+    assert catalog.read_within(60, lambda db: db.values(count, ("SELECT ?", [7]))) == [1, 7]
+    assert len(at_once) == 1
+
+    def while_others_write(db: Reader) -> list[object]:
+        thread = threading.Thread(target=add, args=[catalog, "b"])
+        thread.start()
+        thread.join(30)
+        return db.values(count, count)
+
+    assert catalog.read_within(60, while_others_write) == [1, 1], "not what was committed meanwhile"
+    assert len(at_once) == 1, "another connection would have seen it"
+    assert catalog.read(lambda db: db.values(count, count)) == [2, 2]
+
+
+def test_two_queries_are_read_one_by_one_when_no_connection_is_free(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = count_calls(monkeypatch, "_at_once")
+    together = threading.Barrier(database.READERS)
+
+    def read(db: Reader) -> list[object]:
+        together.wait(30)
+        found = db.values(("SELECT 1", ()), ("SELECT 2", ()))
+        together.wait(30)
+        return found
+
+    with ThreadPoolExecutor(database.READERS) as threads:
+        results = [threads.submit(catalog.read_within, 60, read) for _ in range(database.READERS)]
+        assert [each.result() for each in results] == [[1, 2]] * database.READERS
+    assert at_once == []
+
+
+def test_two_queries_that_take_too_long_are_both_ended(catalog: Catalog) -> None:
+    endless: database.Statement = (ENDLESS, ())
+    for _ in range(2 * database.READERS):
+        with pytest.raises(TooSlow):
+            catalog.read_within(0.05, lambda db: db.values(endless, endless))
+    broken: database.Statement = ("SELECT absent", ())
+    with pytest.raises(Exception, match="no such column"):
+        catalog.read_within(60, lambda db: db.values(("SELECT 1", ()), broken))
+    assert catalog.read_within(60, lambda db: db.values(("SELECT 1", ()), ("SELECT 2", ()))) == [1, 2]
+    with pytest.raises(TooSlow):
+        catalog.read_within(
+            0.05, lambda db: [db.values(("SELECT 1", ()), ("SELECT 2", ())), db.value(ENDLESS)]
+        )
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, method: str) -> list[object]:
+    """Grows by one with each call of a method of `Reader`."""
+    calls: list[object] = []
+    original = getattr(Reader, method)
+
+    def counted(*args: object) -> object:
+        calls.append(args)
+        return original(*args)
+
+    monkeypatch.setattr(Reader, method, counted)
+    return calls

@@ -21,8 +21,10 @@ from regsvc.catalog.filters import (
     Query,
     Scope,
     find_order,
+    intersect,
     query,
 )
+from regsvc.catalog.filters.sql import Sql, Unique
 from regsvc.service.limits import Limits
 from regsvc.service.search import compiled
 
@@ -244,6 +246,40 @@ def test_broad_conditions_find_what_selective_ones_find(catalog: Catalog, text: 
         assert found == _search(catalog, VERSIONS, text, "")
     if text in DRIVEN:
         assert 0 < len(found) < VERSION_COUNT or "name" in text or "adam" in text, "it tells something"
+
+
+@pytest.mark.parametrize("most", [10_000_000, VERSION_COUNT, VERSION_COUNT - 1, 10])
+def test_ids_in_common_are_the_same_however_they_are_read(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(intersect, "MOST", most)
+    drivers = [
+        Unique("SELECT id FROM versions WHERE id % 2 = ?", (0,)),
+        Sql("SELECT id FROM versions WHERE id % 3 = ? UNION ALL SELECT id FROM versions", (0,)),
+        Unique("SELECT id FROM versions WHERE id > ?", (100,)),
+        Unique("SELECT id FROM versions WHERE id < ?", (9,)),
+    ]
+
+    def common(count: int, enough: int = -1) -> list[int] | None:
+        found = catalog.read_within(
+            60, lambda db: intersect.common(db, drivers[:count], enough, VERSION_COUNT)
+        )
+        return (
+            None
+            if found is None
+            else [row[0] for row in catalog.read(lambda db: db.rows(found.text, found.parameters))]
+        )
+
+    everything = range(1, VERSION_COUNT + 1)
+    even = [each for each in everything if each % 2 == 0]
+    if most > 10:
+        assert common(1) == common(2) == even
+        assert common(3) == [each for each in even if each > 100]
+        assert common(3, len(even)) == even, "few enough already"
+        assert common(4) == []
+    else:
+        assert common(3) is None, "each finds too many"
+        assert common(4) == list(range(1, 9))
 
 
 @pytest.mark.parametrize("order", ORDERS)

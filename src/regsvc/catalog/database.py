@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
+Statement = tuple[str, Sequence[object]]
+"""A query and its parameters."""
 
 FIRST_SOUND_SQLITE = (3, 51, 3)
 READERS = 8
@@ -41,6 +43,8 @@ CHECKPOINT_BYTES = 8 << 20
 """What the WAL may hold before the writer checkpoints between commits: two more fsyncs, so not after each."""
 LARGEST_WAL = 64 << 20
 """Size from which the WAL is cut even while operations wait."""
+_LOOK = "SELECT 1 FROM settings LIMIT 1"
+"""A snapshot is taken by the first read, not by BEGIN."""
 _PROGRESS = 10_000
 """Steps of SQLite's machine between looks at the clock: about a millisecond."""
 PARAMETERS = 900
@@ -67,9 +71,10 @@ def now_us() -> int:
 class Reader:
     """A read-only view of the catalog, for one thread at a time."""
 
-    def __init__(self, connection: Any):
+    def __init__(self, connection: Any, beside: Callable[[], _Beside] | None = None):
         self._connection = connection
         self._deadline = math.inf
+        self._beside = beside
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """All rows of a query."""
@@ -85,6 +90,34 @@ class Reader:
         """The first column of the first row, or None."""
         row = self.row(sql, parameters)
         return None if row is None else row[0]
+
+    def values(self, *statements: Statement) -> list[Any]:
+        """`value` of one or two; two are read at once if a connection is free and nothing was committed meanwhile."""
+        if self._beside is not None and len(statements) == 2:
+            with self._beside() as other:
+                if other is not None:
+                    return self._at_once(other, statements)
+        return [self.value(*each) for each in statements]
+
+    def _at_once(self, other: Reader, statements: Sequence[Statement]) -> list[Any]:
+        # A progress handler wants the interpreter's lock a thousand times a second: each would wait for the other.
+        self._connection.set_progress_handler(None, 0)
+        try:
+            with ThreadPoolExecutor(2) as threads:
+                reads = [
+                    threads.submit(db.value, *each)
+                    for db, each in zip((self, other), statements, strict=True)
+                ]
+                left = None if self._deadline == math.inf else self._deadline - time.monotonic()
+                late = wait(reads, left).not_done
+                if late:
+                    self._connection.interrupt()
+                    other._connection.interrupt()
+            if late:
+                raise TooSlow("the queries were interrupted")
+            return [each.result() for each in reads]
+        finally:
+            self._look_at_clock()
 
     def rows_in(self, sql: str, values: Sequence[object], before: Sequence[object] = ()) -> Iterator[Row]:
         """Rows of a query with `IN ({})`, for any number of values; `before` are the parameters before it."""
@@ -106,9 +139,9 @@ class Reader:
     @contextlib.contextmanager
     def _limited(self, seconds: float) -> Iterator[None]:
         """What is read in the block raises `TooSlow` after so long, or when a block around it would."""
-        outer, connection = self._deadline, self._connection
+        outer = self._deadline
         self._deadline = deadline = min(outer, time.monotonic() + seconds)
-        connection.set_progress_handler(lambda: time.monotonic() > self._deadline, _PROGRESS)
+        self._look_at_clock()
         try:
             yield
         except sqlite.OperationalError as error:
@@ -117,8 +150,16 @@ class Reader:
             raise
         finally:
             self._deadline = outer
-            if outer == math.inf:
-                connection.set_progress_handler(None, 0)
+            self._look_at_clock()
+
+    def _look_at_clock(self) -> None:
+        if self._deadline == math.inf:
+            self._connection.set_progress_handler(None, 0)
+        else:
+            self._connection.set_progress_handler(lambda: time.monotonic() > self._deadline, _PROGRESS)
+
+
+_Beside = contextlib.AbstractContextManager[Reader | None]
 
 
 class Transaction(Reader):
@@ -168,6 +209,8 @@ class Catalog:
         self._listeners: list[Callable[[frozenset[str]], None]] = []
         self._operations: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
         self._readers: queue.LifoQueue[Any] = queue.LifoQueue()
+        self._commits = 0
+        """Counted before and after each: odd while one is under way."""
         self._closed = False
         self._close_lock = threading.Lock()  # orders `write` against `close`: nothing is queued after None
         try:
@@ -205,13 +248,35 @@ class Catalog:
             self._readers.put(connection)
 
     def read_within(self, seconds: float, function: Callable[[Reader], T]) -> T:
-        """Like `read`, but what takes longer ends with `TooSlow`."""
+        """Like `read`, but what takes longer ends with `TooSlow`, and may read with two connections at once."""
 
         def bounded(db: Reader) -> T:
+            before = self._commits
+            db.row(_LOOK)
+            if before == self._commits and before % 2 == 0:
+                db._beside = lambda: self._seeing(before)
             with db._limited(seconds):
                 return function(db)
 
         return self.read(bounded)
+
+    @contextlib.contextmanager
+    def _seeing(self, commits: int) -> Iterator[Reader | None]:
+        """Another view of the same snapshot; None if there have been commits since, or no connection is free."""
+        try:
+            connection = self._readers.get_nowait()
+        except queue.Empty:
+            yield None
+            return
+        try:
+            connection.execute("BEGIN")
+            try:
+                connection.execute(_LOOK).fetchone()
+                yield Reader(connection) if self._commits == commits else None
+            finally:
+                connection.execute("COMMIT")
+        finally:
+            self._readers.put(connection)
 
     def on_commit(self, listener: Callable[[frozenset[str]], None]) -> None:
         """Call `listener` on the writer thread with the topics of each durable commit; it must not block."""
@@ -289,7 +354,11 @@ class Catalog:
             for operation in batch:
                 if operation.future.set_running_or_notify_cancel():
                     self._run_one(connection, operation, done)
-            connection.execute("COMMIT")
+            self._commits += 1
+            try:
+                connection.execute("COMMIT")
+            finally:
+                self._commits += 1
         except sqlite.Error as error:
             with contextlib.suppress(sqlite.Error):
                 connection.execute("ROLLBACK")

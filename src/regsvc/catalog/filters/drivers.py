@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from regsvc.catalog.filters.compile import Compiler, compare_column, words
 from regsvc.catalog.filters.kinds import Column, Kind, Table, Type
 from regsvc.catalog.filters.names import Entry, Names
-from regsvc.catalog.filters.sql import MIRRORED, Sql, following, joined, prefix_range
+from regsvc.catalog.filters.sql import MIRRORED, Sql, Unique, following, joined, prefix_range
 from regsvc.content.expression import Call, Const, ListOf, Node, Quantified, Select
 
 _ORDERED = ("_<_", "_<=_", "_>_", "_>=_")
@@ -51,10 +51,10 @@ class Drivers:
                     sql = self._names.text_of(entry, node.position)
                     yield self._entries(entry, prefix_range(sql, prefix))
                 elif column is not None and column.ranged:
-                    yield Sql(column.ids.format("BETWEEN ? AND ?"), (prefix, following(prefix)))
+                    yield Unique(column.ids.format("BETWEEN ? AND ?"), (prefix, following(prefix)))
             case Call(function="text"):
                 table = self._kind.text
-                yield Sql(f"SELECT rowid FROM {table} WHERE {table} MATCH ?", (words(node),))  # noqa: S608
+                yield Unique(f"SELECT rowid FROM {table} WHERE {table} MATCH ?", (words(node),))  # noqa: S608
             case Call(function="_==_" | "_<_" | "_<=_" | "_>_" | "_>=_", args=(left, right)):
                 yield from self._comparison(node.function, left, right)
                 yield from self._comparison(MIRRORED.get(node.function, node.function), right, left)
@@ -78,15 +78,15 @@ class Drivers:
             if literal.value == "" and column.type is Type.STRING:
                 return  # the indexes of texts leave out what is empty
             test = compare_column(operator, Column(column.type, ""), literal)
-            yield Sql(column.ids.format(test.text), test.parameters)
+            yield Unique(column.ids.format(test.text), test.parameters)
 
     def _held(self, container: Node, value: object) -> Iterator[Driver]:
         """`"prod" in aliases`, `"f1" in metrics`, `has(metrics.f1)`."""
         held, mapped = self._names.list(container, {}), self._names.map(container)
         if held is not None and "" in held.indexed:
-            yield _owners(held, Sql(f"{held.fields[''].sql} = ?", (value,)))
+            yield _owner(held, Sql(f"{held.fields[''].sql} = ?", (value,)))
         elif mapped is not None:
-            yield _owners(mapped, Sql(f"{mapped.key} = ?", (value,)))
+            yield _owner(mapped, Sql(f"{mapped.key} = ?", (value,)))
 
     def _exists(self, node: Quantified) -> Iterator[Driver]:
         table = self._names.list(node.range, {})
@@ -132,8 +132,8 @@ class Drivers:
                 if column is not None and self._is_indexed(field, table, variable):
                     yield prefix_range(column.sql, prefix)
 
-    def _entries(self, entry: Entry, test: Sql) -> Sql:
-        return _owners(
+    def _entries(self, entry: Entry, test: Sql) -> Unique:
+        return _owner(
             entry.table, Sql(f"{entry.table.key} = ? AND {test.text}", (entry.key, *test.parameters))
         )
 
@@ -141,6 +141,12 @@ class Drivers:
 def _owners(table: Table, condition: Sql) -> Sql:
     source = table.driving or table.source
     return Sql(f"SELECT {table.owner} FROM {source} WHERE {condition.text}", condition.parameters)  # noqa: S608
+
+
+def _owner(table: Table, condition: Sql) -> Unique:
+    """By the key of a map or the element of a list, which an owner has once."""
+    owners = _owners(table, condition)
+    return Unique(owners.text, owners.parameters)
 
 
 def _leaves_half(column: Column, literal: Const) -> bool:

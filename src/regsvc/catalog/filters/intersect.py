@@ -1,45 +1,81 @@
 """Ids that several indexes have in common.
 
-PostgreSQL ANDs bitmaps of its indexes; SQLite's INTERSECT fills a B-tree row by row, which takes five times as long as
-this: among a million versions, 150 ms for two conditions that half of them meet.
+PostgreSQL ANDs bitmaps of its indexes; SQLite's INTERSECT fills a B-tree row by row, which takes ten times as long as
+this: among a million versions, 60 ms for two conditions that half of them meet.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from regsvc.catalog.database import Reader
-from regsvc.catalog.filters.sql import Sql
+from regsvc.catalog.database import Reader, Statement
+from regsvc.catalog.filters.sql import Sql, Unique
+
+Ids = npt.NDArray[np.int64]
 
 MOST = 4_000_000
 """What more match is left out: its ids would take too much memory."""
+_EIGHT_DIGITS = 10_000_000
+"""Added to an id that is at most `MOST`: a number of eight digits."""
 
 
-def common(db: Reader, drivers: Sequence[Sql], enough: int) -> Sql | None:
+def common(db: Reader, drivers: Sequence[Sql], enough: int, largest: int) -> Sql | None:
     """A query for the ids that all of these find, or the first of them, if they find no more than `enough`.
 
-    None when each of them finds too many.
+    Two are read at once. `largest` is the greatest id there is. None when each of them finds too many.
     """
-    found: npt.NDArray[np.int64] | None = None
-    for driver in drivers:
-        ids = _ids(db, driver)
-        if ids is not None:
-            found = ids if found is None else found[np.isin(found, ids)]
+    found: Ids | None = None
+    for place in range(0, len(drivers), 2):
         if found is not None and found.size <= enough:
             break
+        reads = [_reading(each, largest) for each in drivers[place : place + 2]]
+        for read, text in zip(reads, db.values(*(each.statement for each in reads)), strict=True):
+            ids = None if text is None else read.parse(text)
+            if ids is not None:
+                found = ids if found is None else found[np.isin(found, ids)]
     if found is None:
         return None
     return Sql("SELECT value FROM json_each(?)", (json.dumps(found.tolist()),))
 
 
-def _ids(db: Reader, driver: Sql) -> npt.NDArray[np.int64] | None:
-    """In no order, and perhaps doubled. As one text: a row for each would take four times as long."""
-    count, text = db.rows(
-        f"WITH found (id) AS ({driver.text} LIMIT ?) SELECT count(*), group_concat(id) FROM found",  # noqa: S608
-        [*driver.parameters, MOST + 1],
-    )[0]
-    return None if count > MOST else np.fromstring(text or "", dtype=np.int64, sep=",")
+@dataclass(frozen=True)
+class _Reading:
+    """All ids as one text: a row for each would take four times as long. In no order, and perhaps doubled."""
+
+    statement: Statement
+    """Its value is NULL when they are too many."""
+    parse: Callable[[str], Ids]
+
+
+def _reading(driver: Sql, largest: int) -> _Reading:
+    if isinstance(driver, Unique) and largest <= MOST:
+        # They cannot be more than there are: a LIMIT would take half as long again.
+        sql = f"WITH found (id) AS ({driver.text}) SELECT group_concat(id + ?, '') FROM found"  # noqa: S608
+        parameters = (*driver.parameters, _EIGHT_DIGITS)
+        return _Reading((f"SELECT coalesce(({sql}), '')", parameters), _without_gaps)
+    sql = (
+        f"WITH found (id) AS ({driver.text} LIMIT ?)"  # noqa: S608
+        " SELECT CASE WHEN count(*) <= ? THEN coalesce(group_concat(id), '') END FROM found"
+    )
+    return _Reading(
+        (sql, (*driver.parameters, MOST + 1, MOST)), lambda text: np.fromstring(text, np.int64, sep=",")
+    )
+
+
+def _without_gaps(text: str) -> Ids:
+    """Ids to each of which `_EIGHT_DIGITS` was added, in a third of `fromstring`'s time.
+
+    Eight digits are one word of 64 bits: neighbours become numbers of two digits, of four and of eight.
+    """
+    words = np.frombuffer(text.encode("ascii"), dtype="<u8") - np.uint64(0x3030303030303030)
+    for digits, mask in ((1, 0x00FF00FF00FF00FF), (2, 0x0000FFFF0000FFFF), (4, 0x00000000FFFFFFFF)):
+        following = words >> np.uint64(8 * digits)
+        words *= np.uint64(10**digits)  # in place: memory touched anew costs more than the arithmetic
+        words += following
+        words &= np.uint64(mask)
+    return words.view(np.int64) - _EIGHT_DIGITS

@@ -21,6 +21,10 @@ class Sql:
     parameters: tuple[object, ...] = ()
 
 
+class Unique(Sql):
+    """A query for ids that gives none of them twice."""
+
+
 @dataclass(frozen=True)
 class Typed:
     """An expression with its type."""
