@@ -22,6 +22,8 @@ MOST = 4_000_000
 """What more match is left out: its ids would take too much memory."""
 _EIGHT_DIGITS = 10_000_000
 """Added to an id that is at most `MOST`: a number of eight digits."""
+_PIECE = 1 << 14
+"""Numbers that are parsed together: they stay in the processor's cache."""
 
 
 def common(db: Reader, drivers: Sequence[Sql], enough: int, largest: int) -> Sql | None:
@@ -49,7 +51,7 @@ class _Reading:
 
     statement: Statement
     """Its value is NULL when they are too many."""
-    parse: Callable[[str], Ids]
+    parse: Callable[[bytes], Ids]
 
 
 def _reading(driver: Sql, largest: int) -> _Reading:
@@ -57,25 +59,29 @@ def _reading(driver: Sql, largest: int) -> _Reading:
         # They cannot be more than there are: a LIMIT would take half as long again.
         sql = f"WITH found (id) AS ({driver.text}) SELECT group_concat(id + ?, '') FROM found"  # noqa: S608
         parameters = (*driver.parameters, _EIGHT_DIGITS)
-        return _Reading((f"SELECT coalesce(({sql}), '')", parameters), _without_gaps)
+        return _Reading((f"SELECT CAST(coalesce(({sql}), '') AS BLOB)", parameters), _without_gaps)
     sql = (
         f"WITH found (id) AS ({driver.text} LIMIT ?)"  # noqa: S608
-        " SELECT CASE WHEN count(*) <= ? THEN coalesce(group_concat(id), '') END FROM found"
+        " SELECT CASE WHEN count(*) <= ? THEN CAST(coalesce(group_concat(id), '') AS BLOB) END FROM found"
     )
     return _Reading(
         (sql, (*driver.parameters, MOST + 1, MOST)), lambda text: np.fromstring(text, np.int64, sep=",")
     )
 
 
-def _without_gaps(text: str) -> Ids:
-    """Ids to each of which `_EIGHT_DIGITS` was added, in a third of `fromstring`'s time.
+def _without_gaps(text: bytes) -> Ids:
+    """Ids to each of which `_EIGHT_DIGITS` was added, in a quarter of `fromstring`'s time."""
+    digits = np.frombuffer(text, dtype="<u8")
+    ids = np.empty(digits.size, np.int64)
+    for start in range(0, digits.size, _PIECE):
+        piece = slice(start, start + _PIECE)
+        ids[piece] = _numbers(digits[piece]) - _EIGHT_DIGITS
+    return ids
 
-    Eight digits are one word of 64 bits: neighbours become numbers of two digits, of four and of eight.
-    """
-    words = np.frombuffer(text.encode("ascii"), dtype="<u8") - np.uint64(0x3030303030303030)
+
+def _numbers(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Of eight digits each, that are one word: neighbours become numbers of two digits, of four and of eight."""
+    words = words - np.uint64(0x3030303030303030)
     for digits, mask in ((1, 0x00FF00FF00FF00FF), (2, 0x0000FFFF0000FFFF), (4, 0x00000000FFFFFFFF)):
-        following = words >> np.uint64(8 * digits)
-        words *= np.uint64(10**digits)  # in place: memory touched anew costs more than the arithmetic
-        words += following
-        words &= np.uint64(mask)
-    return words.view(np.int64) - _EIGHT_DIGITS
+        words = words * np.uint64(10**digits) + (words >> np.uint64(8 * digits)) & np.uint64(mask)
+    return words
