@@ -120,6 +120,28 @@ def test_compare_marks_what_is_better_and_shows_the_code(story: tuple[Server, Pa
     }
 
 
+def test_the_json_of_a_comparison_has_the_words_of_show(story: tuple[Server, Path]) -> None:
+    server, _ = story
+    document = json.loads(
+        server.cli("compare", "story/fraud:1", ":2", "story/fraud/builds/1", "--json").stdout
+    )
+    first, _, made = document["subjects"]
+    shown = json.loads(server.cli("show", "story/fraud:1", "--json").stdout)
+    same = ("reference", "created", "digest", "aliases", "build", "file_count", "bytes")
+    assert {key: first[key] for key in same} == {key: shown[key] for key in same}
+    build = json.loads(server.cli("build", "show", "story/fraud/builds/1", "--json").stdout)
+    assert (made["reference"], made["build"]) == (build["build"], build["build"])
+    assert made["created"] == build["created"]
+    assert "namespaces/" not in json.dumps(document["subjects"])
+
+
+def test_what_is_wrong_with_the_command_ends_with_2(story: tuple[Server, Path]) -> None:
+    server, _ = story
+    one = server.cli("compare", "story/fraud:1", check=False)
+    assert one.returncode == 2
+    assert "at least two" in one.stderr
+
+
 def test_markdown_and_html_are_whole_and_escape_what_they_show(
     story: tuple[Server, Path], tmp_path: Path
 ) -> None:

@@ -203,9 +203,10 @@ def test_compare_says_what_differs(story: Story) -> None:
 def test_compare_tells_the_drift_of_what_they_were_trained_on(story: Story) -> None:
     [row] = story.json("compare", f"{MODEL}:2", ":3")["datasets"]
     before, after = row["cells"]
-    assert (row["split"], before["row_count"], after["row_count"]) == ("train", 20_000, 25_000)
-    assert after["columns_added"] == ["source"]
-    drift = {each["name"]: each for each in after["drift"]}
+    assert (row["split"], before["rows"], after["rows"]) == ("train", 20_000, 25_000)
+    assert after["reference"] == "story/sentences:2"
+    assert after["added"] == ["source"]
+    drift = {each["column"]: each for each in after["drift"]}
     assert drift["length"]["psi"] > 0.25
     assert drift["topic"]["js"] > 0.1
     assert drift["score"]["psi"] < 0.01

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from regsvc.cli.output import connect_from_context, console, emit_json, human_time, json_option, json_time
 from regsvc.cli.output import table as new_table
+from regsvc.cli.references import whole_datasets
 from regsvc.client.datasets import ColumnDrift, Dataset
 from regsvc.client.plotting import FORMATS
 from regsvc.content.profile import Column
@@ -97,9 +98,13 @@ def show(ctx: click.Context, ref: str, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def compare(ctx: click.Context, before: str, after: str, output: str | None, as_json: bool) -> None:
-    """Show what changed between two datasets: schema, rows, and the drift of each column, the largest first."""
+    """Show what changed between two datasets: schema, rows, and the drift of each column, the largest first.
+
+    :N as the second is a version of the first: regsvc dataset compare team/tx:1 :2
+    """
     if output is not None and Path(output).suffix not in FORMATS:
         raise click.BadParameter(f"it ends with one of {', '.join(FORMATS)}", param_hint="--output")
+    before, after = whole_datasets([before, after])
     client = connect_from_context(ctx)
     found = client.compare_datasets(before, after)
     if output is not None:
