@@ -232,6 +232,35 @@ def test_search_finds_by_expression_and_tells_where_one_is_wrong(story: tuple[Se
     assert len(limited) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "hints"),
+    [
+        (["metrics.f2 > 0.1"], ["no version has a metric 'f2'"]),
+        (['metrics["a/b"] > 0.1 && params.lrr == 1'], ["a metric 'a/b'", "a param 'lrr'"]),
+        (['"colour" in tags'], ["no version has a tag 'colour'"]),
+        (["metrics.f1 > 7.0"], []),
+        (["--order-by", "metrics.f2", "bad"], ["no version has a metric 'f2'"]),
+        (["--in", "story/frod", "metrics.f1 > 0.1"], ["story/frod"]),
+        (["--in", "stories/"], ["no model in the namespace stories/"]),
+        (["--in", "stories/", "--kind", "datasets"], ["no dataset in the namespace stories/"]),
+        (["--in", "story/nothing", "--kind", "datasets"], ["story/nothing"]),
+        (
+            ["--in", "story/fraud", "--kind", "builds", "params.lrr == 1"],
+            ["no build of story/fraud has a param 'lrr'"],
+        ),
+    ],
+)
+def test_a_search_that_finds_nothing_says_what_does_not_exist(
+    story: tuple[Server, Path], words: list[str], hints: list[str]
+) -> None:
+    server, _ = story
+    done = server.cli("search", *words, "--json")
+    assert json.loads(done.stdout) == []
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(hints), done.stderr
+    assert all(hint in line for hint, line in zip(hints, lines, strict=True)), done.stderr
+
+
 def test_lineage_prints_trees_and_dot(story: tuple[Server, Path]) -> None:
     server, _ = story
     tree = server.cli("lineage", "story/fraud:2").stdout
