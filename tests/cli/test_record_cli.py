@@ -105,6 +105,9 @@ def test_compare_marks_what_is_better_and_shows_the_code(story: tuple[Server, Pa
     assert "-lr = 0.1" in lines
     assert "+lr = 0.2" in lines
     assert not any(line.startswith("stage") for line in lines)
+    mixed = server.cli("compare", "story/fraud:1", "/builds/1").stdout
+    assert "1 files" in mixed
+    assert "0 files" not in mixed
     assert any(
         line.startswith("stage")
         for line in server.cli("compare", "--all", "story/fraud:1", ":2").stdout.splitlines()

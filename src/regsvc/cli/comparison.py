@@ -112,7 +112,7 @@ def _overview(subjects: Sequence[Subject]) -> Iterator[Row]:
     yield from _known("aliases", [" ".join(each.aliases) for each in subjects])
     yield from _known("build", [_build(each) for each in subjects])
     if any(each.file_count for each in subjects):
-        yield _row("files", [f"{each.file_count} files, {human_size(each.size)}" for each in subjects])
+        yield _row("files", [_files(each) for each in subjects])
         yield _row(
             "changed files",
             [_changes(each.files_added, each.files_removed, each.files_changed) for each in subjects],
@@ -121,6 +121,11 @@ def _overview(subjects: Sequence[Subject]) -> Iterator[Row]:
     tensors = [_changes(each.tensors_added, each.tensors_removed, each.tensors_changed) for each in subjects]
     if any(text != _ABSENT for text in tensors):
         yield _row("changed tensors", tensors)
+
+
+def _files(subject: Subject) -> str:
+    """A build has none."""
+    return f"{subject.file_count} files, {human_size(subject.size)}" if subject.digest else ""
 
 
 def _build(subject: Subject) -> str:
