@@ -69,7 +69,7 @@ def test_record_shows_how_a_version_was_made(story: tuple[Server, Path]) -> None
         "nlp",
         "grpcio==",
         "# Fraud",
-        "with changes",
+        "with untracked files",
     ):
         assert part in text
     document = json.loads(server.cli("record", "story/fraud:1", "--json").stdout)

@@ -212,7 +212,8 @@ def test_compare_tells_the_drift_of_what_they_were_trained_on(story: Story) -> N
     assert drift["score"]["psi"] < 0.01
     text = story.cli("compare", f"{MODEL}:2", ":3")
     assert "story/sentences:2, 25,000 rows" in text
-    assert "PSI" in text
+    assert "large PSI" in text
+    assert [drift[name]["verdict"] for name in ("length", "score")] == ["large", "none"]
 
 
 def test_the_page_has_all_of_it_and_its_pictures(story: Story, tmp_path: Path) -> None:

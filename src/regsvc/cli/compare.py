@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from regsvc import refs
 from regsvc.cli.code import Diff, code_diffs
@@ -80,7 +79,7 @@ def _print(found: Comparison, diffs: Sequence[Diff]) -> None:
         console().print()
     for diff in diffs:
         console().print(f"[bold]{escape(diff.title)}[/bold]")
-        console().print(Text(diff.shown))
+        click.echo(diff.shown)  # whole, with the blanks at the ends of its lines
     for note in found.notes:
         console().print(f"[dim]note: {escape(note)}[/dim]")
 

@@ -20,6 +20,7 @@ from regsvc.content.comparison import (
     TensorCell,
     TensorRow,
 )
+from regsvc.content.drift import verdict
 
 DRIFTED = 6
 """Columns of a dataset that are shown: those that drifted most."""
@@ -202,9 +203,10 @@ def _drift(name: str, cell: DatasetCell | None) -> str:
     if found is None:
         return ""
     measures = (("PSI", found.psi), ("KS", found.ks), ("JS", found.js))
-    text = "  ".join(f"{word} {value:.3f}" for word, value in measures if value is not None)
+    numbers = [f"{word} {value:.3f}" for word, value in measures if value is not None]
     nulls = f"{100 * found.nulls_before:.1f} -> {100 * found.nulls_after:.1f} % nulls"
-    return "  ".join(filter(None, [text, nulls if found.nulls_before != found.nulls_after else ""]))
+    changed = nulls if found.nulls_before != found.nulls_after else ""
+    return "  ".join(filter(None, [verdict(found.psi), *numbers, changed]))
 
 
 def _short(value: str) -> str:

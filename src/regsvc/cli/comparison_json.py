@@ -12,6 +12,7 @@ from regsvc.cli.code import Diff
 from regsvc.cli.comparison import short_name
 from regsvc.cli.output import json_time
 from regsvc.content.comparison import Comparison, DatasetCell, Subject
+from regsvc.content.drift import verdict
 
 _NOT_ALIKE = ("name", "created_at", "build", "size")
 
@@ -62,4 +63,4 @@ def _dataset(cell: DatasetCell) -> dict[str, Any]:
 
 def _drift(column: dict[str, Any]) -> dict[str, Any]:
     """As `dataset compare` names it."""
-    return {"column": column.pop("name"), **column}
+    return {"column": column.pop("name"), "verdict": verdict(column["psi"]) or None, **column}

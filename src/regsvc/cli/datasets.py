@@ -15,6 +15,7 @@ from regsvc.cli.output import table as new_table
 from regsvc.cli.references import whole_datasets
 from regsvc.client.datasets import ColumnDrift, Dataset
 from regsvc.client.plotting import FORMATS
+from regsvc.content.drift import verdict
 from regsvc.content.profile import Column
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -111,6 +112,8 @@ def compare(ctx: click.Context, before: str, after: str, output: str | None, as_
         client.plot_drift(before, after, output)
     if as_json:
         document = asdict(found)
+        for column in document["columns"]:
+            column["verdict"] = verdict(column["psi"]) or None
         document["before"], document["after"] = dataset_document(found.before), dataset_document(found.after)
         emit_json(document)
         return
@@ -124,7 +127,7 @@ def compare(ctx: click.Context, before: str, after: str, output: str | None, as_
         console().print(f"[red]- {escape(name)}[/red]")
     for name, old, new in found.retyped:
         console().print(f"~ {escape(name)}: {escape(old)} -> {escape(new)}")
-    table = new_table("COLUMN", "PSI", "KS", "JS", "NULLS", "BEFORE", "AFTER")
+    table = new_table("COLUMN", "DRIFT", "PSI", "KS", "JS", "NULLS", "BEFORE", "AFTER")
     for drift in found.columns:
         table.add_row(*map(escape, _drift_cells(drift)))
     console().print(table)
@@ -151,6 +154,7 @@ def _drift_cells(drift: ColumnDrift) -> list[str]:
     highest = max((*drift.before, *drift.after), default=0.0)
     return [
         drift.column,
+        verdict(drift.psi) or "-",
         *numbers,
         nulls,
         *(_bars(shares, highest) for shares in (drift.before, drift.after)),
