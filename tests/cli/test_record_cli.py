@@ -145,6 +145,44 @@ def test_what_is_wrong_with_the_command_ends_with_2(story: tuple[Server, Path]) 
     assert "at least two" in one.stderr
 
 
+def test_a_diff_that_is_damaged_leaves_the_rest_of_a_comparison(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(b"1")
+    kept = os.urandom(100_000)
+    with regsvc.connect(server.endpoint) as client:
+        record = regsvc.Record(code=regsvc.Code(dirty=True, diff="code.diff"))
+        for number, diff in ((1, kept), (2, b"+ whole\n")):
+            client.push(
+                tmp_path / "w",
+                "cut/m",
+                params={"lr": number},
+                record=record,
+                attachments={"code.diff": diff},
+            )
+    for pack in (server.data / "packs").rglob("*.pack"):
+        data = bytearray(pack.read_bytes())
+        if (place := data.find(kept[1000:1032])) >= 0:
+            data[place] ^= 0xFF
+            pack.write_bytes(bytes(data))
+    document = json.loads(server.cli("compare", "cut/m:1", ":2", "--json").stdout)
+    assert document["params"][0]["values"] == [1, 2]
+    damaged, whole = document["code_diffs"]
+    assert (damaged["title"], damaged["text"]) == ("not committed in cut/m:1", "")
+    assert damaged["unreadable"]
+    assert (whole["text"], whole["unreadable"]) == ("+ whole\n", "")
+    for form in ((), ("--markdown",)):
+        assert "cannot be read: " in server.cli("compare", "cut/m:1", ":2", *form).stdout
+
+
+def test_markdown_calls_nobody(shared_server: Server, tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(b"1")
+    with regsvc.connect(shared_server.endpoint) as client:
+        for tag in ("@alice (@org/team) fixes #12", "bob@example.com"):
+            client.push(tmp_path / "w", "calls/m", tags={"by": tag})
+    text = shared_server.cli("compare", "calls/m:1", ":2", "--markdown").stdout
+    assert "@\u200dalice (@\u200dorg/team) fixes \\#\u200d12" in text
+    assert "bob@example.com" in text
+
+
 def test_markdown_and_html_are_whole_and_escape_what_they_show(
     story: tuple[Server, Path], tmp_path: Path
 ) -> None:

@@ -202,11 +202,12 @@ def _drift(name: str, cell: DatasetCell | None) -> str:
     found = next((each for each in cell.drift if each.name == name), None) if cell is not None else None
     if found is None:
         return ""
-    measures = (("PSI", found.psi), ("KS", found.ks), ("JS", found.js))
-    numbers = [f"{word} {value:.3f}" for word, value in measures if value is not None]
+    psi = [] if found.psi is None else [f"PSI {found.psi:.3f} ({verdict(found.psi)})"]
+    others = (("KS", found.ks), ("JS", found.js))
+    numbers = [*psi, *(f"{word} {value:.3f}" for word, value in others if value is not None)]
     nulls = f"{100 * found.nulls_before:.1f} -> {100 * found.nulls_after:.1f} % nulls"
     changed = nulls if found.nulls_before != found.nulls_after else ""
-    return "  ".join(filter(None, [verdict(found.psi), *numbers, changed]))
+    return "  ".join(filter(None, [*numbers, changed]))
 
 
 def _short(value: str) -> str:
