@@ -188,7 +188,7 @@ def told_apart(story: Story) -> None:
     )
     holds("every one of them is counted", found["subjects"][1]["tensors_changed"] == len(changed))
     [data] = found["datasets"]
-    drift = {each["name"]: each["psi"] for each in data["cells"][1]["drift"]}
+    drift = {each["column"]: each["psi"] for each in data["cells"][1]["drift"]}
     holds("the sentences that it was tested on are longer now", drift["words"] > 0.25)
     page = ROOT / ".cache/demo/compare.html"
     story.command.text("compare", f"{MODEL}:1", f"{MODEL}:3", "--html", str(page))

@@ -4,11 +4,15 @@
     version = client.push("model/", "team/fraud", metrics={"f1": 0.81}, aliases=["candidate"])
     client.pull("team/fraud@prod", "out/")
 
-Names are imported when first used, so that `import regsvc` costs nothing.
+Names are imported when first used, so that `import regsvc` costs little.
 """
 
 from __future__ import annotations
 
+import concurrent.futures.thread
+import logging
+import os
+import threading
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +79,19 @@ _HOMES = {
     "Unavailable": "regsvc.errors",
 }
 
+_importing = threading.RLock()
+"""Held while a name is imported, and while this process forks: Python keeps locks of modules, which nobody would
+release in a child that is forked in the middle of an import, and the child's own import would wait for ever."""
+
+# Both have such locks too: when a fork waits for our import, they have to be there before, since what is registered
+# meanwhile is released and was never acquired.
+_BEFORE_ANY_FORK = (logging, concurrent.futures.thread)
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_importing.acquire, after_in_parent=_importing.release, after_in_child=_importing.release
+    )
+
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the names are strings, ruff cannot see it
 
 
@@ -82,6 +99,7 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'regsvc' has no attribute {name!r}")
-    value = getattr(import_module(home), name)
+    with _importing:
+        value = getattr(import_module(home), name)
     globals()[name] = value
     return value

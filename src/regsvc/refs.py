@@ -160,10 +160,15 @@ def parse_build(text: str) -> BuildName:
 def parse_source(text: str) -> tuple[str | None, VersionRef | BuildName]:
     """Parse what a person typed for a version or a build; gives the server too. Raises `NameInvalid`."""
     server, rest = _split_server(text)
-    if _BUILD_RE.search(rest):
+    if is_build(rest):
         return server, parse_build(rest)
     reference = parse_reference(text)
     return reference.server, reference.version
+
+
+def is_build(text: str) -> bool:
+    """Whether it looks like a build's name: `team/fraud/builds/7`."""
+    return _BUILD_RE.search(text) is not None
 
 
 def is_elsewhere(text: str) -> bool:

@@ -251,6 +251,36 @@ def test_workers_forked_while_threads_record_may_record(shared_server: Server, c
     assert labels == {*(f"thread {n}" for n in range(4)), *(f"worker {n}" for n in range(10))}
 
 
+def test_a_worker_forked_while_a_thread_first_imports_may_use_the_client(shared_server: Server) -> None:
+    """Python's locks of modules that are being imported are nobody's in the worker."""
+    program = """
+        import os, regsvc, signal, sys, threading
+        begun = threading.Event()
+        class Watch:  # says when the client begins to be imported
+            def find_spec(self, name, path=None, target=None):
+                if name.startswith("regsvc.client"):
+                    begun.set()
+        sys.meta_path.insert(0, Watch())
+        first = threading.Thread(target=lambda: regsvc.connect)
+        first.start()
+        begun.wait()
+        if (worker := os.fork()) == 0:
+            signal.alarm(30)
+            with regsvc.connect() as client:
+                list(client.models())
+            os._exit(0)
+        first.join()
+        print(os.waitpid(worker, 0)[1])
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env={**os.environ, "REGSVC_ENDPOINT": shared_server.endpoint},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == (b"0\n", b"")
+
+
 def test_data_is_logged_before_or_after_a_fork_and_never_hangs(
     shared_server: Server, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,29 @@ def test_files_names_them_as_b3sum_does(registry: Server) -> None:
     assert listed[0]["digest"] in registry.cli("files", "team/fraud").stdout
 
 
+def test_alias_ls_lists_what_they_name(registry: Server) -> None:
+    registry.cli("alias", "set", "spam:1", "stable")
+    [listed] = json.loads(registry.cli("alias", "ls", "spam", "--json").stdout)
+    assert (listed["alias"], listed["reference"]) == ("stable", "default/spam:1")
+    assert listed["updated"].endswith("Z")
+    assert registry.cli("alias", "ls", "spam").stdout.splitlines()[1].split()[:2] == [
+        "stable",
+        "default/spam:1",
+    ]
+    assert registry.cli("alias", "ls", "nothing", check=False).returncode == 1
+
+
+def test_versions_and_builds_are_shown_where_they_belong(registry: Server) -> None:
+    for command, named, shown in (
+        (["show"], "team/fraud/builds/1", "regsvc build show team/fraud/builds/1"),
+        (["build", "show"], "team/fraud:1", "regsvc show team/fraud:1"),
+        (["build", "show"], "team/fraud@prod", "regsvc show team/fraud@prod"),
+        (["build", "show"], "team/fraud", "regsvc build ls team/fraud"),
+    ):
+        done = registry.cli(*command, named, check=False)
+        assert (done.returncode, shown in done.stderr) == (2, True), done.stderr
+
+
 def test_an_alias_moves_and_its_history_stays(registry: Server) -> None:
     moved = json.loads(registry.cli("alias", "set", "team/fraud:1", "canary", "--json").stdout)
     assert (moved["alias"], moved["reference"]) == ("canary", "team/fraud:1")

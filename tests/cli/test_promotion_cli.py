@@ -82,7 +82,8 @@ def test_a_rollback_with_its_reason(shared_server: Server, model: str) -> None:
         cli("promote", f"{model}:{number}", "prod")
     dry = cli("rollback", prod, "--dry-run")
     assert dry.stdout == f"nothing was moved: prod -> {model}:2  was {model}:3\n"
-    assert cli("rollback", prod, "--mark-bad", check=False).returncode == 1  # without a reason
+    assert cli("rollback", prod, "--mark-bad", check=False).returncode == 2  # without a reason
+    assert cli("mark", f"{model}:3", "bad", check=False).returncode == 2
     back = cli("rollback", prod, "--mark-bad", "--reason", "f1 fell")
     assert back.stdout == f"prod -> {model}:2  was {model}:3\n"
     told = document(cli("rollback", prod, "--json", "--reason", "further"))

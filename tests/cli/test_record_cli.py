@@ -69,7 +69,7 @@ def test_record_shows_how_a_version_was_made(story: tuple[Server, Path]) -> None
         "nlp",
         "grpcio==",
         "# Fraud",
-        "with changes",
+        "with untracked files",
     ):
         assert part in text
     document = json.loads(server.cli("record", "story/fraud:1", "--json").stdout)
@@ -105,6 +105,9 @@ def test_compare_marks_what_is_better_and_shows_the_code(story: tuple[Server, Pa
     assert "-lr = 0.1" in lines
     assert "+lr = 0.2" in lines
     assert not any(line.startswith("stage") for line in lines)
+    mixed = server.cli("compare", "story/fraud:1", "/builds/1").stdout
+    assert "1 files" in mixed
+    assert "0 files" not in mixed
     assert any(
         line.startswith("stage")
         for line in server.cli("compare", "--all", "story/fraud:1", ":2").stdout.splitlines()
@@ -118,6 +121,66 @@ def test_compare_marks_what_is_better_and_shows_the_code(story: tuple[Server, Pa
         "best": [False, True],
         "differs": True,
     }
+
+
+def test_the_json_of_a_comparison_has_the_words_of_show(story: tuple[Server, Path]) -> None:
+    server, _ = story
+    document = json.loads(
+        server.cli("compare", "story/fraud:1", ":2", "story/fraud/builds/1", "--json").stdout
+    )
+    first, _, made = document["subjects"]
+    shown = json.loads(server.cli("show", "story/fraud:1", "--json").stdout)
+    same = ("reference", "created", "digest", "aliases", "build", "file_count", "bytes")
+    assert {key: first[key] for key in same} == {key: shown[key] for key in same}
+    build = json.loads(server.cli("build", "show", "story/fraud/builds/1", "--json").stdout)
+    assert (made["reference"], made["build"]) == (build["build"], build["build"])
+    assert made["created"] == build["created"]
+    assert "namespaces/" not in json.dumps(document["subjects"])
+
+
+def test_what_is_wrong_with_the_command_ends_with_2(story: tuple[Server, Path]) -> None:
+    server, _ = story
+    one = server.cli("compare", "story/fraud:1", check=False)
+    assert one.returncode == 2
+    assert "at least two" in one.stderr
+
+
+def test_a_diff_that_is_damaged_leaves_the_rest_of_a_comparison(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(b"1")
+    kept = os.urandom(100_000)
+    with regsvc.connect(server.endpoint) as client:
+        record = regsvc.Record(code=regsvc.Code(dirty=True, diff="code.diff"))
+        for number, diff in ((1, kept), (2, b"+ whole\n")):
+            client.push(
+                tmp_path / "w",
+                "cut/m",
+                params={"lr": number},
+                record=record,
+                attachments={"code.diff": diff},
+            )
+    for pack in (server.data / "packs").rglob("*.pack"):
+        data = bytearray(pack.read_bytes())
+        if (place := data.find(kept[1000:1032])) >= 0:
+            data[place] ^= 0xFF
+            pack.write_bytes(bytes(data))
+    document = json.loads(server.cli("compare", "cut/m:1", ":2", "--json").stdout)
+    assert document["params"][0]["values"] == [1, 2]
+    damaged, whole = document["code_diffs"]
+    assert (damaged["title"], damaged["text"]) == ("not committed in cut/m:1", "")
+    assert damaged["unreadable"]
+    assert (whole["text"], whole["unreadable"]) == ("+ whole\n", "")
+    for form in ((), ("--markdown",)):
+        assert "cannot be read: " in server.cli("compare", "cut/m:1", ":2", *form).stdout
+
+
+def test_markdown_calls_nobody(shared_server: Server, tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(b"1")
+    with regsvc.connect(shared_server.endpoint) as client:
+        for tag in ("@alice (@org/team) fixes #12", "bob@example.com"):
+            client.push(tmp_path / "w", "calls/m", tags={"by": tag})
+    text = shared_server.cli("compare", "calls/m:1", ":2", "--markdown").stdout
+    assert "@\u200dalice (@\u200dorg/team) fixes \\#\u200d12" in text
+    assert "bob@example.com" in text
 
 
 def test_markdown_and_html_are_whole_and_escape_what_they_show(
@@ -208,6 +271,35 @@ def test_search_finds_by_expression_and_tells_where_one_is_wrong(story: tuple[Se
     assert "line 1, column 13" in wrong.stderr
     limited = json.loads(server.cli("search", "--limit", "1", "--in", "story/", "--json").stdout)
     assert len(limited) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "hints"),
+    [
+        (["metrics.f2 > 0.1"], ["no version has a metric 'f2'"]),
+        (['metrics["a/b"] > 0.1 && params.lrr == 1'], ["a metric 'a/b'", "a param 'lrr'"]),
+        (['"colour" in tags'], ["no version has a tag 'colour'"]),
+        (["metrics.f1 > 7.0"], []),
+        (["--order-by", "metrics.f2", "bad"], ["no version has a metric 'f2'"]),
+        (["--in", "story/frod", "metrics.f1 > 0.1"], ["story/frod"]),
+        (["--in", "stories/"], ["no model in the namespace stories/"]),
+        (["--in", "stories/", "--kind", "datasets"], ["no dataset in the namespace stories/"]),
+        (["--in", "story/nothing", "--kind", "datasets"], ["story/nothing"]),
+        (
+            ["--in", "story/fraud", "--kind", "builds", "params.lrr == 1"],
+            ["no build of story/fraud has a param 'lrr'"],
+        ),
+    ],
+)
+def test_a_search_that_finds_nothing_says_what_does_not_exist(
+    story: tuple[Server, Path], words: list[str], hints: list[str]
+) -> None:
+    server, _ = story
+    done = server.cli("search", *words, "--json")
+    assert json.loads(done.stdout) == []
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(hints), done.stderr
+    assert all(hint in line for hint, line in zip(hints, lines, strict=True)), done.stderr
 
 
 def test_lineage_prints_trees_and_dot(story: tuple[Server, Path]) -> None:

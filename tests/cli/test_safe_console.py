@@ -157,3 +157,12 @@ def test_values_that_differ_far_behind_are_seen_to_differ(shared_server: Server,
     lines = shared_server.cli("compare", "safe/long:1", "safe/long:2").stdout.splitlines()
     [row] = [line.split() for line in lines if line.startswith("p ")]
     assert row == ["p", *(f"…{'x' * 20}{number}{'y' * 37}…" for number in (1, 2))]
+
+
+def test_no_line_of_a_table_ends_with_blanks(shared_server: Server, tmp_path: Path) -> None:
+    _hostile_versions(shared_server, tmp_path)
+    for command in (["ls"], ["ls", "safe/m"], ["show", "safe/m:1"], ["compare", "safe/m:1", ":2"]):
+        lines = shared_server.cli(*command).stdout.splitlines()
+        assert lines
+        assert [line for line in lines if line.endswith(" ") and len(line) > 1] == [], command
+    assert shared_server.cli("ls").stdout.startswith("MODEL  "), "what aligns the columns stays"

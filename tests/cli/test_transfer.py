@@ -57,6 +57,21 @@ def test_without_a_terminal_there_is_neither_bar_nor_colour(
         assert "team/plain:1" in done.stdout
 
 
+def test_a_part_of_a_version_is_not_called_the_whole(
+    shared_server: Server, source: Path, tmp_path: Path
+) -> None:
+    (source / "more.txt").write_text("more")
+    whole = json.loads(shared_server.cli("push", str(source), "team/part", "--json").stdout)
+    part = shared_server.cli("pull", "team/part", str(tmp_path / "part"), "--include", "more.txt").stdout
+    assert part.startswith(f"team/part:1  1 of {whole['files']} files")
+    assert f"part of b3:{whole['digest']}" in part
+    again = json.loads(
+        shared_server.cli("pull", "team/part", str(tmp_path / "whole"), "--exclude", "no", "--json").stdout
+    )
+    assert (again["left_out"], again["digest"]) == (0, whole["digest"])
+    assert "part of" not in shared_server.cli("pull", "team/part", str(tmp_path / "whole")).stdout
+
+
 def test_on_a_terminal_there_is_a_bar(shared_server: Server, source: Path) -> None:
     ours, theirs = pty.openpty()
     command = [

@@ -14,11 +14,14 @@ import pytest
 from support import Server
 
 import regsvc
+from regsvc.cli.records import record_rows
 from regsvc.client.capture import capture
 from regsvc.client.capture import code as capture_code_module
 from regsvc.client.capture import git as git_module
 from regsvc.client.capture import snapshot as snapshot_module
 from regsvc.client.capture.credentials import without_any_credentials, without_credentials
+from regsvc.client.provenance import SealedRecord
+from regsvc.content.record import has_only_untracked
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +81,20 @@ def test_what_is_not_committed_is_kept_as_a_diff_that_applies(repository: Path, 
     git(clone, "apply", "--binary", str(tmp_path / "code.diff"))
     assert (clone / "train.py").read_text() == "lr = 0.2\n"
     assert (clone / "weights.bin").read_bytes() == bytes(range(256))
+
+
+def test_untracked_files_alone_are_told_from_changes(repository: Path) -> None:
+    assert not has_only_untracked(capture(repository).record)
+    (repository / "new.txt").write_text("new")
+    untracked = capture(repository).record
+    assert has_only_untracked(untracked)
+    assert untracked.code.dirty
+    rows = dict(record_rows(SealedRecord(untracked, (), b"", None)))
+    assert rows["code"].endswith("with untracked files")
+    (repository / "train.py").write_text("lr = 0.2\n")
+    changed = capture(repository).record
+    assert not has_only_untracked(changed)
+    assert dict(record_rows(SealedRecord(changed, (), b"", None)))["code"].endswith("with changes")
 
 
 def test_a_detached_head_has_a_commit_and_no_branch(repository: Path) -> None:

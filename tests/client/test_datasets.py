@@ -161,11 +161,11 @@ def test_the_command_line_logs_shows_and_compares(shared_server: Server, tmp_pat
     assert "used by cli/m:1 (train)" in shown
     assert "█" in shown
     assert "cli/tx:2" in shared_server.cli("dataset", "ls").stdout
-    compared = shared_server.cli("dataset", "compare", "cli/tx:1", "cli/tx:2").stdout.splitlines()
+    compared = shared_server.cli("dataset", "compare", "cli/tx:1", ":2").stdout.splitlines()
     assert compared[0] == "cli/tx:1 -> cli/tx:2: 1,000 -> 1,000 rows"
-    assert compared[2].split()[0] == "amount"
+    assert compared[2].split()[:2] == ["amount", "large"]
     document = json.loads(shared_server.cli("dataset", "compare", "cli/tx:1", "cli/tx:2", "--json").stdout)
-    assert document["columns"][0]["column"] == "amount"
+    assert (document["columns"][0]["column"], document["columns"][0]["verdict"]) == ("amount", "large")
     assert "cli/tx:1 (train)" in shared_server.cli("show", "cli/m").stdout
 
 

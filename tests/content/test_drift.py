@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regsvc.content.drift import compare, jensen_shannon, kolmogorov_smirnov, population_stability_index
+from regsvc.content.drift import (
+    compare,
+    jensen_shannon,
+    kolmogorov_smirnov,
+    population_stability_index,
+    verdict,
+)
 from regsvc.content.profile import Column, Profile, ProfileError, from_json, to_json
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -107,6 +113,12 @@ def test_schema_rows_and_drift_are_told_the_farthest_first() -> None:
     assert found.columns[0].js == pytest.approx(1, abs=1e-6)
     assert found.columns[0].ks == pytest.approx(1, abs=1e-6)
     assert found.columns[1].js == pytest.approx(0, abs=1e-6)
+
+
+def test_psi_is_put_in_a_word_by_the_usual_bounds() -> None:
+    assert [verdict(psi) for psi in (0.0, 0.0999, 0.1, 0.2499, 0.25, 9.0, None)] == [
+        *("none", "none", "moderate", "moderate", "large", "large", "")
+    ]
 
 
 def test_categories_are_compared_by_their_names_and_the_rest() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -203,15 +204,17 @@ def test_compare_says_what_differs(story: Story) -> None:
 def test_compare_tells_the_drift_of_what_they_were_trained_on(story: Story) -> None:
     [row] = story.json("compare", f"{MODEL}:2", ":3")["datasets"]
     before, after = row["cells"]
-    assert (row["split"], before["row_count"], after["row_count"]) == ("train", 20_000, 25_000)
-    assert after["columns_added"] == ["source"]
-    drift = {each["name"]: each for each in after["drift"]}
+    assert (row["split"], before["rows"], after["rows"]) == ("train", 20_000, 25_000)
+    assert after["reference"] == "story/sentences:2"
+    assert after["added"] == ["source"]
+    drift = {each["column"]: each for each in after["drift"]}
     assert drift["length"]["psi"] > 0.25
     assert drift["topic"]["js"] > 0.1
     assert drift["score"]["psi"] < 0.01
     text = story.cli("compare", f"{MODEL}:2", ":3")
     assert "story/sentences:2, 25,000 rows" in text
-    assert "PSI" in text
+    assert re.search(r"PSI \d\.\d{3} \(large\)", text)
+    assert [drift[name]["verdict"] for name in ("length", "score")] == ["large", "none"]
 
 
 def test_the_page_has_all_of_it_and_its_pictures(story: Story, tmp_path: Path) -> None:
@@ -233,7 +236,10 @@ def test_the_page_has_all_of_it_and_its_pictures(story: Story, tmp_path: Path) -
                 titles.append(data)
                 self.title = False
 
-    Reader().feed(page.read_text())
+    text = page.read_text()
+    Reader().feed(text)
+    assert '<tr class="below"><th>length</th>' in text, "drift stands below its dataset"
+    assert '<span class="best">Green</span> = better' in text
     for wanted in ("Overview", "Metrics over time", "loss by step", "Datasets", "length", "topic", "Tensors"):
         assert wanted in titles
     assert pictures >= 6

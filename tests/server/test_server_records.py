@@ -233,6 +233,18 @@ def test_no_version_is_its_own_parent(
         (pb.Record(labels=[str(i) for i in range(101)]), "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"),
         (pb.Record(card="x" * (257 << 10)), "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"),
         (pb.Record(parents=[pb.Parent()]), "INVALID_ARGUMENT", "RECORD_INVALID"),
+        (
+            pb.Record(
+                environment=pb.Environment(
+                    packages=[
+                        pb.Package(name="torch", version="2.5"),
+                        pb.Package(name="torch", version="2.4"),
+                    ]
+                )
+            ),
+            "INVALID_ARGUMENT",
+            "RECORD_INVALID",
+        ),
         (pb.Record(image=pb.ContainerImage(digest="md5:1")), "INVALID_ARGUMENT", "RECORD_INVALID"),
         (pb.Record(signature=pb.Signature(json_schema="[1]")), "INVALID_ARGUMENT", "RECORD_INVALID"),
         (pb.Record(signature=pb.Signature(json_schema="[" * 100_000)), "INVALID_ARGUMENT", "RECORD_INVALID"),

@@ -387,23 +387,49 @@ def test_compounds_find_what_cel_says_also_of_what_is_missing(
 
 
 @pytest.mark.parametrize(
+    ("kind", "filter", "meant"),
+    [
+        ("versions", "f1 > 0.7", "metrics.f1"),
+        ("versions", "metrics.f1 > 0.7 && layers > 2", "params.layers"),
+        ("versions", "amp", "params.amp"),
+        ("versions", "opt == stage", "params.opt"),
+        ("versions", 'torch.startsWith("2")', "packages.torch"),
+        ("versions", 'stage == "eval"', "tags.stage"),
+        ("versions", "framework == stage", "tags.stage"),
+        ("versions", "framework == pytorch", '"pytorch"'),
+        ("builds", "lrs > 0.1", ""),
+    ],
+)
+def test_a_name_that_is_a_key_is_suggested(
+    stored: tuple[Wire, list[dict[str, Any]]], kind: str, filter: str, meant: str
+) -> None:
+    stub = search_pb2_grpc.SearchServiceStub(stored[0].channel)
+    asked = pb.SearchKind.Value(f"SEARCH_KIND_{kind.upper()}")
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.Search(pb.SearchRequest(filter=filter, kind=asked), timeout=LIMIT)
+    said = refused.value.details()
+    assert ("did you mean" in said) == bool(meant), said
+    assert f"did you mean {meant}" in said or not meant, said
+
+
+@pytest.mark.parametrize(
     ("filter", "line", "column", "word"),
     [
-        ("metrics.f1 >", "1", "13", "Syntax"),
-        ("nonsense == 1", "1", "1", "undeclared"),
-        ("true &&\n  nonsense", "2", "3", "undeclared"),
-        ('created > "2026"', "1", "9", "overload"),
+        ("metrics.f1 >", "1", "13", "something is missing"),
+        ("nonsense == 1", "1", "1", "is not known here"),
+        ("true &&\n  nonsense", "2", "3", "is not known here"),
+        ('created > "2026"', "1", "9", "does not take"),
         ("metrics.f1", "1", "8", "condition"),
         ('metrics.f1 == "high"', "1", "15", "string"),
         ("metrics.f1 > metrics.loss ? true : false", None, None, "not known"),
-        ("double(size) + 1 > 2", "1", "14", "overload"),
+        ("double(size) + 1 > 2", "1", "14", "does not take"),
         ("size / 1024.0 > 2.0", "1", "6", "double(...)"),
         ("metrics.f1 + number > 2.0", "1", "12", "double(...)"),
         ("metrics.f1 % metrics.loss > 1.0", "1", "12", "ints"),
         ("number + 7u > 1u", "1", "10", "unsigned"),
         ('name + "x" == "churnx"', "1", "6", "string"),
         ("params.lr + params.layers > 1.0", "1", "11", "number beside"),
-        ("-name == 'x'", None, None, "overload"),
+        ("-name == 'x'", None, None, "does not take"),
         ("int(metrics.f1) == 0", None, None, "'int'"),
         ("double(name) > 1.0", None, None, "numbers"),
         ('created > timestamp("2026-01-01T00:00:00Z") - duration("1 day")', "1", "56", "duration is written"),
@@ -422,7 +448,7 @@ def test_compounds_find_what_cel_says_also_of_what_is_missing(
         ('labels.filter(l, l == "nlp").size() == 1', None, None, "exists and all"),
         ("evaluations.exists(e, e.nothing > 1.0)", None, None, "max, min, source, value"),
         ('evaluations.exists(e, e.value == "high")', None, None, "string"),
-        ('"f1" in evaluations', "1", "6", "overload"),
+        ('"f1" in evaluations', "1", "6", "does not take"),
         ("number + " * 40 + "number > 0", "1", "1", "more than 32"),
         ("(" * 40 + "true" + ")" * 40, "1", "1", "more than 32"),
         ("metrics[name] > 1.0", "1", "9", "literal string"),
@@ -441,10 +467,10 @@ def test_compounds_find_what_cel_says_also_of_what_is_missing(
         ("number == 9223372036854775808", "1", "11", "invalid int"),
         ("number > 0x" + "f" * 20, "1", "10", "invalid hex int"),
         # Positions count characters, not bytes nor UTF-16, whoever finds the error.
-        ('name == "ü𝄞" && nonsense == 1', "1", "17", "undeclared"),
+        ('name == "ü𝄞" && nonsense == 1', "1", "17", "is not known here"),
         ('name == "ü𝄞" && metrics.f1 == "x"', "1", "31", "string"),
         ('name == "𝄞"\n && code.nothing == "ü"', "2", "9", "commit"),
-        ("𝄞 == 1", "1", "1", "token"),
+        ("𝄞 == 1", "1", "1", "'𝄞' is not known here"),
         ("name" + ".a" * 2000, "1", "1", "more than 32"),
         ("name.matches(name)", "1", "13", "no index answers patterns"),
         ('matches(name, "(x+x+)+y")', "1", "8", "no index answers patterns"),

@@ -13,6 +13,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from regsvc import refs
 from regsvc.cli.output import (
     INTERRUPTED,
     connect_from_context,
@@ -31,7 +32,7 @@ from regsvc.client.capture import CAPTURE_VARIABLE
 from regsvc.client.records import Param, PushResult
 from regsvc.client.runner import Outcome, run_command
 from regsvc.client.session import BuildSession, outcome
-from regsvc.errors import RegsvcError
+from regsvc.errors import NameInvalid, RegsvcError
 
 
 @click.group()
@@ -129,6 +130,8 @@ def list_(ctx: click.Context, model: str, as_json: bool) -> None:
 @click.pass_context
 def show(ctx: click.Context, build_name: str, as_json: bool) -> None:
     """Show one build: state, steps, params, metrics, tags, versions."""
+    if not refs.is_build(build_name):
+        _check_no_version(build_name)
     found = connect_from_context(ctx).get_build(build_name)
     if as_json:
         emit_json(found.to_json())
@@ -149,6 +152,17 @@ def cancel(ctx: click.Context, build_name: str, as_json: bool) -> None:
         console().print(f"{asked.name} was asked to stop")
     else:
         console().print(f"{asked.name} is {asked.state}")
+
+
+def _check_no_version(name: str) -> None:
+    """Say where a version is shown, if that is what is named."""
+    try:
+        version = refs.parse_reference(name).version
+    except NameInvalid:
+        return
+    if version == refs.VersionRef(version.model):
+        raise click.UsageError(f"{name} is a model, whose builds are listed by: regsvc build ls {name}")
+    raise click.UsageError(f"{name} is a version, which is shown by: regsvc show {name}")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from regsvc.cli.safe_console import harmless
 from regsvc.client.capture.git import Git
 from regsvc.client.client import Client
 from regsvc.content.comparison import Comparison
-from regsvc.errors import NotFound
+from regsvc.errors import DataLoss, DigestMismatch, NotFound
 
 MAX_DIFF = 1 << 20
 """Bytes of one diff."""
@@ -24,10 +24,14 @@ class Diff:
 
     title: str
     text: str
+    unreadable: str = ""
+    """Why there is no text: what the registry keeps of it is damaged."""
 
     @property
     def shown(self) -> str:
         """For people: without what would control a terminal, and with ends of lines as git shows them."""
+        if self.unreadable:
+            return harmless(f"cannot be read: {self.unreadable}")
         return harmless(self.text.replace("\r", "^M"))
 
 
@@ -64,6 +68,9 @@ def _not_committed(client: Client, found: Comparison) -> Iterator[Diff]:
         try:
             data = client.attachment(reference, name)
         except NotFound:
+            continue
+        except (DataLoss, DigestMismatch) as error:
+            yield Diff(f"not committed in {reference}", "", error.message)
             continue
         yield Diff(f"not committed in {reference}", _cut(data))
 

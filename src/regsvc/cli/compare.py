@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from regsvc import refs
 from regsvc.cli.code import Diff, code_diffs
 from regsvc.cli.comparison import Section, sections, short_name
+from regsvc.cli.comparison_json import comparison_document
 from regsvc.cli.output import connect_from_context, console, emit_json
+from regsvc.cli.references import whole_sources
 from regsvc.cli.reports import html, markdown
-from regsvc.content.comparison import Comparison, Direction
+from regsvc.content.comparison import Comparison
 
 _WIDEST = 60
 """Characters of a cell; Markdown and HTML have all of it."""
@@ -52,9 +51,11 @@ def compare(
 ) -> None:
     """Show what differs between 2 to 16 versions or builds; the first is what the others are compared with.
 
-    A REF that begins with : or @ is of the first one's model: regsvc compare team/fraud@prod @candidate
+    A REF that begins with :, @ or /builds/ is of the first one's model: regsvc compare team/fraud@prod @candidate
     """
-    names = _whole(references)
+    if len(references) < 2:
+        raise click.UsageError("give at least two REFs: what differs is told between them")
+    names = whole_sources(references)
     client = connect_from_context(ctx, refs.parse_source(names[0])[0])
     points = _POINTS if page is not None or form == "json" else 0
     found = client.compare(*names, include_same=include_same, tensors=not no_tensors, series_points=points)
@@ -70,20 +71,6 @@ def compare(
         _print(found, diffs)
 
 
-def comparison_document(found: Comparison, diffs: Sequence[Diff]) -> dict[str, Any]:
-    """The JSON form."""
-    document = asdict(found)
-    for metric in document["metrics"]:
-        metric["direction"] = Direction(metric["direction"]).name
-    return {**document, "code_diffs": [asdict(diff) for diff in diffs]}
-
-
-def _whole(references: tuple[str, ...]) -> list[str]:
-    source = refs.parse_source(references[0])[1]
-    model = str(source.model)
-    return [model + each if each.startswith((":", "@")) else each for each in references]
-
-
 def _print(found: Comparison, diffs: Sequence[Diff]) -> None:
     names = [short_name(subject.name) for subject in found.subjects]
     for section in sections(found):
@@ -92,7 +79,7 @@ def _print(found: Comparison, diffs: Sequence[Diff]) -> None:
         console().print()
     for diff in diffs:
         console().print(f"[bold]{escape(diff.title)}[/bold]")
-        console().print(Text(diff.shown))
+        click.echo(diff.shown)  # whole, with the blanks at the ends of its lines
     for note in found.notes:
         console().print(f"[dim]note: {escape(note)}[/dim]")
 

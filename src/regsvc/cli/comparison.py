@@ -20,6 +20,7 @@ from regsvc.content.comparison import (
     TensorCell,
     TensorRow,
 )
+from regsvc.content.drift import verdict
 
 DRIFTED = 6
 """Columns of a dataset that are shown: those that drifted most."""
@@ -112,7 +113,7 @@ def _overview(subjects: Sequence[Subject]) -> Iterator[Row]:
     yield from _known("aliases", [" ".join(each.aliases) for each in subjects])
     yield from _known("build", [_build(each) for each in subjects])
     if any(each.file_count for each in subjects):
-        yield _row("files", [f"{each.file_count} files, {human_size(each.size)}" for each in subjects])
+        yield _row("files", [_files(each) for each in subjects])
         yield _row(
             "changed files",
             [_changes(each.files_added, each.files_removed, each.files_changed) for each in subjects],
@@ -121,6 +122,11 @@ def _overview(subjects: Sequence[Subject]) -> Iterator[Row]:
     tensors = [_changes(each.tensors_added, each.tensors_removed, each.tensors_changed) for each in subjects]
     if any(text != _ABSENT for text in tensors):
         yield _row("changed tensors", tensors)
+
+
+def _files(subject: Subject) -> str:
+    """A build has none."""
+    return f"{subject.file_count} files, {human_size(subject.size)}" if subject.digest else ""
 
 
 def _build(subject: Subject) -> str:
@@ -196,10 +202,12 @@ def _drift(name: str, cell: DatasetCell | None) -> str:
     found = next((each for each in cell.drift if each.name == name), None) if cell is not None else None
     if found is None:
         return ""
-    measures = (("PSI", found.psi), ("KS", found.ks), ("JS", found.js))
-    text = "  ".join(f"{word} {value:.3f}" for word, value in measures if value is not None)
+    psi = [] if found.psi is None else [f"PSI {found.psi:.3f} ({verdict(found.psi)})"]
+    others = (("KS", found.ks), ("JS", found.js))
+    numbers = [*psi, *(f"{word} {value:.3f}" for word, value in others if value is not None)]
     nulls = f"{100 * found.nulls_before:.1f} -> {100 * found.nulls_after:.1f} % nulls"
-    return "  ".join(filter(None, [text, nulls if found.nulls_before != found.nulls_after else ""]))
+    changed = nulls if found.nulls_before != found.nulls_after else ""
+    return "  ".join(filter(None, [*numbers, changed]))
 
 
 def _short(value: str) -> str:

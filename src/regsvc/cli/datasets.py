@@ -12,8 +12,10 @@ from rich.markup import escape
 
 from regsvc.cli.output import connect_from_context, console, emit_json, human_time, json_option, json_time
 from regsvc.cli.output import table as new_table
+from regsvc.cli.references import whole_datasets
 from regsvc.client.datasets import ColumnDrift, Dataset
 from regsvc.client.plotting import FORMATS
+from regsvc.content.drift import verdict
 from regsvc.content.profile import Column
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -97,15 +99,21 @@ def show(ctx: click.Context, ref: str, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def compare(ctx: click.Context, before: str, after: str, output: str | None, as_json: bool) -> None:
-    """Show what changed between two datasets: schema, rows, and the drift of each column, the largest first."""
+    """Show what changed between two datasets: schema, rows, and the drift of each column, the largest first.
+
+    :N as the second is a version of the first: regsvc dataset compare team/tx:1 :2
+    """
     if output is not None and Path(output).suffix not in FORMATS:
         raise click.BadParameter(f"it ends with one of {', '.join(FORMATS)}", param_hint="--output")
+    before, after = whole_datasets([before, after])
     client = connect_from_context(ctx)
     found = client.compare_datasets(before, after)
     if output is not None:
         client.plot_drift(before, after, output)
     if as_json:
         document = asdict(found)
+        for column in document["columns"]:
+            column["verdict"] = verdict(column["psi"]) or None
         document["before"], document["after"] = dataset_document(found.before), dataset_document(found.after)
         emit_json(document)
         return
@@ -119,7 +127,7 @@ def compare(ctx: click.Context, before: str, after: str, output: str | None, as_
         console().print(f"[red]- {escape(name)}[/red]")
     for name, old, new in found.retyped:
         console().print(f"~ {escape(name)}: {escape(old)} -> {escape(new)}")
-    table = new_table("COLUMN", "PSI", "KS", "JS", "NULLS", "BEFORE", "AFTER")
+    table = new_table("COLUMN", "DRIFT", "PSI", "KS", "JS", "NULLS", "BEFORE", "AFTER")
     for drift in found.columns:
         table.add_row(*map(escape, _drift_cells(drift)))
     console().print(table)
@@ -146,6 +154,7 @@ def _drift_cells(drift: ColumnDrift) -> list[str]:
     highest = max((*drift.before, *drift.after), default=0.0)
     return [
         drift.column,
+        verdict(drift.psi) or "-",
         *numbers,
         nulls,
         *(_bars(shares, highest) for shares in (drift.before, drift.after)),

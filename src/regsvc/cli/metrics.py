@@ -19,6 +19,7 @@ from regsvc.cli.output import (
 )
 from regsvc.cli.output import table as new_table
 from regsvc.cli.pairs import metric_option
+from regsvc.cli.references import whole_sources
 from regsvc.cli.safe_console import harmless
 from regsvc.client.client import Client
 from regsvc.client.plotting import AXES, FORMATS
@@ -277,13 +278,15 @@ def plot(
 ) -> None:
     """Draw METRIC of one or more versions or builds over steps or time, by matplotlib (regsvc[plot]).
 
-    Each metric has a panel of its own. Where each REF has one value they are bars.
+    Each metric has a panel of its own. Where each REF has one value they are bars. A REF that begins with :, @ or
+    /builds/ is of the first one's model: regsvc plot team/fraud:1 :2 loss
     """
     *names, key = references
     if not names:
         raise click.UsageError("give at least one REF and a METRIC")
     if Path(output).suffix.lower() not in FORMATS:
         raise click.BadParameter(f"it ends with one of {', '.join(FORMATS)}", param_hint="--output")
+    names = whole_sources(names)
     client = connect_from_context(ctx, refs.parse_source(names[0])[0])
     missing = client.plot(names, [key, *more], output, sources=sources or "", by=by, log=log, title=title)
     for name in missing:

@@ -20,7 +20,7 @@ from regsvc.cli.output import (
 )
 from regsvc.cli.output import table as new_table
 from regsvc.cli.records import note_document, print_rows, record_document, record_rows
-from regsvc.client.records import AliasChange, File, Model, Version
+from regsvc.client.records import Alias, AliasChange, File, Model, Version
 
 
 @click.command()
@@ -42,6 +42,8 @@ def ls(ctx: click.Context, model: str | None, as_json: bool) -> None:
 @click.pass_context
 def show(ctx: click.Context, ref: str, as_json: bool) -> None:
     """Show one version: digest, params, metrics, tags, aliases, files, how it was made, and the notes on it."""
+    if refs.is_build(ref):
+        raise click.UsageError(f"{ref} is a build, which is shown by: regsvc build show {ref}")
     client = connect_from_context(ctx, refs.parse_reference(ref).server)
     version = client.version(ref)
     listed = list(client.files(version.reference))  # an alias may move in between
@@ -77,7 +79,23 @@ def files(ctx: click.Context, ref: str, as_json: bool) -> None:
 
 @click.group()
 def alias() -> None:
-    """Set aliases and see their history."""
+    """List and set aliases, and see their history. There is no removing: an alias keeps naming a version."""
+
+
+@alias.command("ls")
+@click.argument("model", metavar="[NAMESPACE/]MODEL")
+@json_option
+@click.pass_context
+def alias_ls(ctx: click.Context, model: str, as_json: bool) -> None:
+    """List the aliases of a model, by name."""
+    found = connect_from_context(ctx, refs.parse_reference(model).server).model(model).aliases
+    if as_json:
+        emit_json([_alias_document(each) for each in found])
+        return
+    table = new_table("ALIAS", "VERSION", "UPDATED")
+    for each in found:
+        table.add_row(escape(each.alias), escape(each.reference), human_time(each.updated))
+    console().print(table)
 
 
 @alias.command("set")
@@ -91,8 +109,7 @@ def set_(ctx: click.Context, ref: str, alias_name: str, reason: str, as_json: bo
     client = connect_from_context(ctx, refs.parse_reference(ref).server)
     moved = client.set_alias(ref, alias_name, reason=reason)
     if as_json:
-        document = {"alias": moved.alias, "reference": moved.reference, "updated": json_time(moved.updated)}
-        emit_json(document)
+        emit_json(_alias_document(moved))
     else:
         console().print(f"{escape(moved.alias)} -> {escape(moved.reference)}")
 
@@ -168,6 +185,10 @@ def model_document(model: Model) -> dict[str, Any]:
         "created": json_time(model.created),
         "updated": json_time(model.updated),
     }
+
+
+def _alias_document(alias: Alias) -> dict[str, Any]:
+    return {"alias": alias.alias, "reference": alias.reference, "updated": json_time(alias.updated)}
 
 
 def _file_document(file: File) -> dict[str, Any]:

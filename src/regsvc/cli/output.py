@@ -5,17 +5,19 @@ Results go to stdout, progress and errors to stderr; colour and bars only to a t
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from regsvc.errors import RegsvcError
+from regsvc.errors import NameInvalid, RegsvcError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +30,9 @@ R = TypeVar("R")
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells give it."""
+
+_PATIENT = 1.0
+"""Seconds that a server may take to be reached, before someone at a terminal is told."""
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -97,7 +102,30 @@ def connect_from_context(ctx: click.Context, server: str | None = None) -> Clien
     chosen = root.params.get("server")
     if root.get_parameter_source("server") is not click.core.ParameterSource.COMMANDLINE and server:
         chosen = server
-    return root.with_resource(connect(chosen))
+    try:
+        client = connect(chosen)
+    except NameInvalid as error:
+        raise click.BadParameter(error.message, param_hint="--server (REGSVC_ENDPOINT)") from None
+    if sys.stderr.isatty():
+        root.with_resource(_telling_of_waits(client))
+    return root.with_resource(client)
+
+
+@contextlib.contextmanager
+def _telling_of_waits(client: Client) -> Iterator[None]:
+    """Says once, on stderr, that a server is waited for: it may take long to give one up."""
+
+    def tell() -> None:
+        for target in client.waiting_for():
+            err_console().print(f"regsvc: waiting for {target}", markup=False)
+
+    timer = threading.Timer(_PATIENT, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def human_size(size: int) -> str:

@@ -74,7 +74,8 @@ def bars(
         rest = rows[room - 1 :]
         rows = [*rows[: room - 1], (_OTHER, sum(row[1] for row in rest), sum(row[2] for row in rest))]
     highest = max(max(row[1:]) for row in rows)
-    left, right = width * 0.34, width - 15 * _CHAR
+    longest = max(text_width(label or '""') for label, *_ in rows)
+    left, right = min(width * 0.34, longest + 10), width - 15 * _CHAR
     parts = [*_legend(width)]
     for place, (label, *shares) in enumerate(rows):
         y = _TOP + place * _ROW
@@ -90,7 +91,12 @@ def bars(
     parts.append(
         f'<path d="M{left:.1f} {_TOP}V{_TOP + len(rows) * _ROW}" stroke="currentColor" stroke-opacity=".5"/>'
     )
-    return _svg(width, height, parts)
+    return _svg(width, min(height, _TOP + len(rows) * _ROW + 2), parts)
+
+
+def text_width(text: str) -> float:
+    """Pixels of a text at 11 pixels, about."""
+    return _CHAR * sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def _svg(width: int, height: int, parts: Sequence[str]) -> str:

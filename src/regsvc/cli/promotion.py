@@ -100,6 +100,8 @@ def rollback(
 
     Gate and approvals are not asked.
     """
+    if mark_bad and not reason.strip():
+        raise click.UsageError("--mark-bad needs a --reason")
     done = _client(ctx, name).rollback(
         name, to=to, expect=expect, reason=reason, mark_bad=mark_bad, dry_run=dry_run
     )
@@ -243,6 +245,8 @@ def approvals(ctx: click.Context, ref: str, as_json: bool) -> None:
 @click.pass_context
 def mark(ctx: click.Context, ref: str, verdict: str, reason: str, as_json: bool) -> None:
     """Mark REF as bad, or as good again. No alias is moved to a bad version; those that name it stay."""
+    if verdict == "bad" and not reason.strip():
+        raise click.UsageError("bad needs a --reason")
     version = _client(ctx, ref).mark(ref, bad=verdict == "bad", reason=reason)
     if as_json:
         emit_json(version_document(version))

@@ -24,7 +24,7 @@ from regsvc.client.author import author as who
 from regsvc.client.capture import NOTHING, Capture
 from regsvc.client.capture import capture as take_capture
 from regsvc.client.provenance import Note, SealedRecord
-from regsvc.content.record import Environment, TensorSpec, document
+from regsvc.content.record import Environment, TensorSpec, document, has_only_untracked
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -173,7 +173,8 @@ def record_rows(found: SealedRecord) -> Iterator[tuple[str, str]]:
     """What is known, as rows of a table."""
     record, code = found.record, found.record.code
     if code.commit or code.remote:
-        state = " with changes" if code.dirty else ""
+        changes = " with untracked files" if has_only_untracked(record) else " with changes"
+        state = changes if code.dirty else ""
         branch = f" on {code.branch}" if code.branch else ""
         yield "code", f"{code.remote} {code.commit[:12]}{branch}{state}".strip()
     yield from _environment_rows(record.environment)

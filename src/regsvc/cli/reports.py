@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html as escaping
+import re
 import sys
 from collections.abc import Iterator, Sequence
 
 from regsvc.cli.code import Diff
 from regsvc.cli.comparison import Section, drifted, sections, short_name
 from regsvc.cli.curves import curves_svg
-from regsvc.cli.pictures import drift_svg
+from regsvc.cli.pictures import drift_svg, text_width
 from regsvc.cli.safe_console import harmless
 from regsvc.content.comparison import Comparison, DatasetRow, MetricRow
 
@@ -21,15 +22,18 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .25rem 1rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td { max-width: 28rem; overflow-wrap: anywhere; } th:first-child { color: var(--dim); font-weight: 400; }
+.below th { padding-left: 1.25rem; } .below th, .below td { border-bottom-style: dotted; }
 .best { color: var(--best); font-weight: 600; }
 .note, summary { color: var(--dim); } summary { cursor: pointer; }
 pre { overflow-x: auto; font-size: 13px; border: 1px solid var(--line); padding: .75rem; }
 .add { color: #1a7f37; } .del { color: #cf222e; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1.5rem; margin-bottom: 1rem; }
-figure { margin: 0; } figcaption { font-size: .85rem; }
+figure { margin: 0; } svg { display: block; } figcaption { font-size: .85rem; }
 svg text { fill: currentColor; font-size: 11px; } svg .grid { stroke: var(--line); stroke-width: 1; }
 """
 
+_CALLING = re.compile(r"(?<!\w)@(?=\w)|#(?=\d)")
+"""What GitHub makes a mention or a link to an issue of, whatever is escaped; a joiner behind it breaks it."""
 _FOLDED = 40
 """Rows of a table that is folded."""
 
@@ -72,6 +76,8 @@ def _section(section: Section, found: Comparison) -> Iterator[str]:
     yield f"<h2>{title}</h2>"
     if section.title == "Metrics":
         yield from ('<div class="pictures">', *(_bars(row, found) for row in found.metrics), "</div>")
+        if any(any(row.best) for row in found.metrics):
+            yield '<p class="note"><span class="best">Green</span> = better</p>'
     folded = len(section.rows) > _FOLDED
     if folded:
         yield f"<details><summary>{len(section.rows)} rows</summary>"
@@ -96,8 +102,8 @@ def _markdown_table(section: Section, found: Comparison) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    """Text that cannot break out of its cell, nor become markup."""
-    plain = harmless(" ".join(text.split()))
+    """Text that cannot break out of its cell, nor become markup, nor notify people or link to issues."""
+    plain = _CALLING.sub("\\g<0>\u200d", harmless(" ".join(text.split())))
     return "".join("\\" + char if char in "\\`*_[]<>|#~&$" else char for char in plain)
 
 
@@ -124,7 +130,8 @@ def _html_rows(section: Section, found: Comparison) -> Iterator[str]:
             f'<td class="best">{_plain(cell.text)}</td>' if cell.best else f"<td>{_plain(cell.text)}</td>"
             for cell in row.cells
         )
-        yield f"<tr><th>{_plain(row.name)}</th>{cells}</tr>"
+        below = ' class="below"' if row.name.startswith("  ") else ""
+        yield f"<tr{below}><th>{_plain(row.name.strip())}</th>{cells}</tr>"
 
 
 def _curves(found: Comparison) -> Iterator[str]:
@@ -161,20 +168,21 @@ def _bars(row: MetricRow, found: Comparison) -> str:
     low, high = min(0.0, *known), max(0.0, *known)
     span = min(high - low, sys.float_info.max) or 1.0
     height = 18 * len(row.values)
+    names = [short_name(each.name).rpartition("/")[2][:16] for each in found.subjects]
+    left, right = 8 + max(map(text_width, names)), 260
     parts = [
         f'<svg width="340" height="{height}" role="img" aria-label="{_plain(row.key)}">',
     ]
     for place, (value, best) in enumerate(zip(row.values, row.best, strict=True)):
-        name = short_name(found.subjects[place].name).rpartition("/")[2]
         y = 18 * place
-        parts.append(f'<text x="0" y="{y + 12}">{_plain(name[:16])}</text>')
+        parts.append(f'<text x="0" y="{y + 12}">{_plain(names[place])}</text>')
         if value is None:
             continue
-        begin, end = sorted(100 + 160 * (x / span - low / span) for x in (0.0, value))
+        begin, end = sorted(left + (right - left) * (x / span - low / span) for x in (0.0, value))
         color = "var(--best)" if best else "var(--bar)"
         width = max(1.0, end - begin)
         parts.append(f'<rect x="{begin:.1f}" y="{y + 3}" width="{width:.1f}" height="11" fill="{color}"/>')
-        parts.append(f'<text x="268" y="{y + 12}">{value:.6g}</text>')
+        parts.append(f'<text x="{end + 6:.1f}" y="{y + 12}">{value:.6g}</text>')
     return _figure(row.key, "".join([*parts, "</svg>"]))
 
 

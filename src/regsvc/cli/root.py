@@ -25,7 +25,7 @@ _COMMANDS = {
     "compare": ("regsvc.cli.compare:compare", "Show what differs between versions or builds."),
     "files": ("regsvc.cli.models:files", "List the files of a version."),
     "tensors": ("regsvc.cli.tensors:tensors", "List the tensors of a version."),
-    "alias": ("regsvc.cli.models:alias", "Set aliases and see their history."),
+    "alias": ("regsvc.cli.models:alias", "List and set aliases, and see their history."),
     "promote": (
         "regsvc.cli.promotion:promote",
         "Point an alias at a version, if its gate and approvals allow it.",

@@ -7,7 +7,7 @@ direction would turn a line around: each such character is shown as U+FFFD.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -27,12 +27,37 @@ def harmless(text: str) -> str:
 
 
 class SafeConsole(Console):
-    """A console that prints nothing which its own styles do not."""
+    """A console that prints nothing which its own styles do not, and no blanks at the ends of lines.
+
+    Tables fill their last column with blanks; where lines are copied or compared, nobody wants them.
+    """
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """As `Console.render`, of harmless text."""
-        for segment in super().render(renderable, options):
-            if segment.control is None:
-                yield Segment(harmless(segment.text), segment.style)
-            else:
-                yield segment
+        return _without_trailing_blanks(map(_harmless, super().render(renderable, options)))
+
+
+def _harmless(segment: Segment) -> Segment:
+    return segment if segment.control is not None else Segment(harmless(segment.text), segment.style)
+
+
+def _without_trailing_blanks(segments: Iterable[Segment]) -> Iterator[Segment]:
+    held: list[Segment] = []  # blanks, until it is known whether something follows in their line
+    for segment in segments:
+        if segment.control is not None:
+            yield from held
+            held.clear()
+            yield segment
+            continue
+        for place, line in enumerate(segment.text.split("\n")):
+            if place:
+                held.clear()
+                yield Segment("\n", segment.style)
+            text = line.rstrip(" ")
+            if text:
+                yield from held
+                held.clear()
+                yield Segment(text, segment.style)
+            if blanks := line[len(text) :]:
+                held.append(Segment(blanks, segment.style))
+    yield from held

@@ -11,6 +11,8 @@ from rich.table import Table
 from regsvc.cli.datasets import dataset_document
 from regsvc.cli.models import model_document, version_document
 from regsvc.cli.output import connect_from_context, console, emit_json, human_time, json_option
+from regsvc.cli.safe_console import harmless
+from regsvc.cli.search_hints import hints
 from regsvc.client.build_records import Build
 from regsvc.client.datasets import Dataset
 from regsvc.client.records import Version
@@ -48,9 +50,11 @@ def search(
     regsvc search 'text("credit card fraud")' --kind models
     regsvc search 'users.exists(u, u.model == "team/fraud")' --kind datasets --order-by 'rows desc'
     """
-    found = list(
-        connect_from_context(ctx).search(filter_, kind=kind, within=within, order_by=order_by, limit=limit)
-    )
+    client = connect_from_context(ctx)
+    found = list(client.search(filter_, kind=kind, within=within, order_by=order_by, limit=limit))
+    if not found:
+        for hint in hints(client, f"{filter_} {order_by}", kind, within):
+            click.echo(f"regsvc: {harmless(hint)}", err=True)
     if as_json:
         emit_json([_document(each) for each in found])
         return

@@ -154,11 +154,12 @@ def pull(
     if as_json:
         emit_json({**asdict(pulled), "seconds": round(pulled.seconds, 3)})
         return
+    count = f"{pulled.files} of {pulled.files + pulled.left_out}" if pulled.left_out else pulled.files
     console().print(
-        f"[bold]{pulled.reference}[/bold]  {pulled.files} files, {human_size(pulled.bytes)} in {dest};"
+        f"[bold]{pulled.reference}[/bold]  {count} files, {human_size(pulled.bytes)} in {dest};"
         f" received {human_size(pulled.bytes_received)} in {pulled.seconds:.1f} s"
     )
-    console().print(f"b3:{pulled.digest}")
+    console().print(f"{'part of ' if pulled.left_out else ''}b3:{pulled.digest}")
 
 
 @contextlib.contextmanager

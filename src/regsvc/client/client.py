@@ -29,6 +29,7 @@ def connect(endpoint: str | None = None) -> Client:
     """A client of the server at `endpoint`, `host:port` or `unix:/path`.
 
     Without one: what the environment variable REGSVC_ENDPOINT says, else 127.0.0.1:7070. Nothing is sent yet.
+    Raises `NameInvalid` for what is no address, as one with http:// or a path.
     """
     return Client(endpoint or os.environ.get(ENDPOINT_VARIABLE) or DEFAULT_ENDPOINT)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import weakref
 from types import TracebackType
@@ -142,6 +143,19 @@ class Connection:
                 self._answered = True
                 return response
 
+    def is_waiting(self) -> bool:
+        """Whether something was asked and the server cannot be reached just now."""
+        told: queue.SimpleQueue[grpc.ChannelConnectivity] = queue.SimpleQueue()
+        listen = told.put
+        self._channel.subscribe(listen)
+        try:
+            state = told.get(timeout=1.0)
+        except queue.Empty:
+            return False
+        finally:
+            self._channel.unsubscribe(listen)
+        return state in (grpc.ChannelConnectivity.CONNECTING, grpc.ChannelConnectivity.TRANSIENT_FAILURE)
+
     def close(self) -> None:
         """Close the channel; calls under way end with `errors.RegsvcError`."""
         self._channel.close()
@@ -269,5 +283,7 @@ def _is_reset(code: errors.Code, text: str) -> bool:
 
 def _cause(text: str) -> str:
     """The last link of gRPC's chain of causes: "connect: Connection refused (111)"."""
+    if "errors resolving" in text:
+        return "no address is known for this name"
     last = text.rpartition(": ")[2] if "Failed to connect" in text else text
     return last.strip() or "no answer"

@@ -29,6 +29,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import regsvc
 from regsvc import errors, refs
 from regsvc.client.capture import capture_environment_only
 from regsvc.client.connection import Connection
@@ -132,9 +133,8 @@ class _Registry:
             return client.dataset(ref)
 
     def _connected(self) -> Client:
-        from regsvc.client.client import connect  # which offers current_build itself
-
-        return connect(self._endpoint)
+        # Not from regsvc.client.client, which offers current_build itself; and so no fork falls into the import.
+        return regsvc.connect(self._endpoint)
 
 
 class ControlLink:

@@ -67,6 +67,7 @@ def pull(
         reference=str(listing.version),
         digest=listing.digest,
         files=len(files),
+        left_out=len(listing.files) - len(files),
         bytes=sum(file.size for file in files),
         bytes_received=received,
         links=links,

@@ -77,8 +77,10 @@ class PullResult:
     reference: str
     """The version, by number."""
     digest: str
-    """64 hex digits; every byte in the folder was checked against it."""
+    """64 hex digits, of the whole version; every byte in the folder was checked against it."""
     files: int
+    left_out: int = 0
+    """Files of the version that were not asked for: without them the folder's digest is another."""
     bytes: int
     """Raw bytes of all files."""
     bytes_received: int

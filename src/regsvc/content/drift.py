@@ -11,6 +11,8 @@ from regsvc.content.profile import Column, Profile
 _FLOOR = 1e-4
 """Share that an empty bin counts as, so that logarithms exist; Siddiqi 2006 leaves it to the user."""
 COMMON_BINS = 20
+MODERATE, LARGE = 0.1, 0.25
+"""PSI from which drift is called so, by the usual rule of thumb: Siddiqi, Credit Risk Scorecards, 2006."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,7 @@ class ColumnDrift:
 
     name: str
     psi: float | None
-    """Population stability index: sum of (q - p) ln(q / p). Below 0.1 is taken for none, from 0.25 for much drift
-    (Siddiqi, Credit Risk Scorecards, 2006)."""
+    """Population stability index: sum of (q - p) ln(q / p); `verdict` puts it in a word."""
     ks: float | None
     """Kolmogorov-Smirnov statistic, 0 to 1: the largest distance of the cumulative shares, at the bins' edges; of
     numbers only (Massey, JASA 46, 1951)."""
@@ -75,6 +76,13 @@ def compare(before: Profile, after: Profile) -> DatasetDrift:
         ],
         sorted(drifts, key=lambda drift: (-(drift.js or 0.0), drift.name)),
     )
+
+
+def verdict(psi: float | None) -> str:
+    """`none`, `moderate` or `large`, by the population stability index; empty without one."""
+    if psi is None:
+        return ""
+    return "large" if psi >= LARGE else "moderate" if psi >= MODERATE else "none"
 
 
 def population_stability_index(before: Sequence[float], after: Sequence[float]) -> float:

@@ -6,6 +6,7 @@ so a field that is added later does not change the digest of older records.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import IntEnum
@@ -149,6 +150,16 @@ class Record:
 
 
 EMPTY = Record()
+
+UNTRACKED = re.compile(r"code: \d+ untracked files or folders are not in the diff")
+"""A gap: there are files that git does not track."""
+
+
+def has_only_untracked(record: Record) -> bool:
+    """Whether what is not committed are files that git does not track, and no changes of those it does."""
+    code = record.code
+    of_code = [gap for gap in record.gaps if gap.startswith("code: ")]
+    return code.dirty and not code.diff and bool(of_code) and all(map(UNTRACKED.fullmatch, of_code))
 
 
 def merged(base: Record, over: Record) -> Record:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from regsvc.content.comparison import FactRow
-from regsvc.content.record import Record, TensorSpec, digest_of
+from regsvc.content.record import Record, TensorSpec, digest_of, has_only_untracked
 from regsvc.refs import dataset_from_wire, version_from_wire
 from regsvc.service.comparing_sides import Side
 
@@ -88,4 +88,6 @@ def _changes(side: Side) -> str:
     for attachment in side.attachments:
         if code.diff and attachment.name == code.diff:
             return f"{attachment.name} b3:{attachment.digest.hex()}"
+    if has_only_untracked(side.record):
+        return "untracked files only"
     return "not kept" if code.dirty else ""

@@ -10,11 +10,13 @@ from cel_expr_python import cel
 
 from regsvc.catalog.events import Event
 from regsvc.content.expression import Node, Quantified, children
+from regsvc.service.filter_words import nearest
 from regsvc.service.limits import Limits
 from regsvc.service.search import checked, invalid
 
 _MAX_LOOPS = 2
 """`exists` and `all` within each other: each multiplies the time by the number of attributes."""
+_STRINGS = ("kind", "resource", "model")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -24,7 +26,12 @@ class EventFilter:
     def __init__(self, text: str, limits: Limits):
         self._expression = None
         if text.strip():
-            self._expression, node = checked(_environment(), text, limits)
+            self._expression, node = checked(
+                _environment(),
+                text,
+                limits,
+                lambda name: nearest(name, [*_STRINGS, "seq", "time", "attributes"]),
+            )
             if (deepest := _deepest(node, 0)) is not None:
                 raise invalid(text, f"more than {_MAX_LOOPS} of exists and all within each other", deepest)
 
@@ -71,7 +78,7 @@ def _deepest(node: Node, loops: int) -> int | None:
 def _environment() -> cel.Env:
     """What filters of events see. Without the extension of strings: its `replace` can make texts of any length."""
     strings = cel.Type.Map(cel.Type.STRING, cel.Type.STRING)
-    variables = dict.fromkeys(("kind", "resource", "model"), cel.Type.STRING)
+    variables = dict.fromkeys(_STRINGS, cel.Type.STRING)
     return cel.NewEnv(
         variables={**variables, "seq": cel.Type.INT, "time": cel.Type.TIMESTAMP, "attributes": strings}
     )

@@ -23,6 +23,7 @@ from regsvc.catalog.filters.fields import Fields, fields_of, names_of, no_fields
 from regsvc.catalog.filters.kinds import Type
 from regsvc.content.expression import Call, Const, Ident, Node, Quantified, Select, Unsupported, mapped, walk
 from regsvc.content.rewriting import without_infinities
+from regsvc.service.filter_words import nearest
 from regsvc.service.gate_text import Path, paths_of, shown, term_texts, value_at
 from regsvc.service.limits import Limits
 from regsvc.service.search import checked, invalid, variables
@@ -122,7 +123,7 @@ def read_gate(text: str, limits: Limits) -> Gate:
 
 @functools.lru_cache(maxsize=128)
 def _read(text: str, limits: Limits) -> Gate:
-    node = _selected(checked(_environment(), text, limits)[1])
+    node = _selected(checked(_environment(), text, limits, _meant)[1])
     try:
         Compiler(VERSIONS).condition(_as_filter(node))
     except Unsupported as error:
@@ -142,6 +143,18 @@ def _read(text: str, limits: Limits) -> Gate:
         ],
         {side: frozenset(names) for side, names in fields.items()},
     )
+
+
+def _meant(name: str) -> str:
+    """A name of a search is one of `version` here, and what is none may be a metric."""
+    head = name.partition(".")[0]
+    if head in SIDES:
+        return ""
+    known = variables(VERSIONS)
+    near = nearest(name, [*SIDES, *known])
+    if head in known or near.partition(".")[0] in known:
+        return f"version.{name if head in known else near}"
+    return near or (f"version.metrics.{name}" if name.isidentifier() else "")
 
 
 @functools.cache

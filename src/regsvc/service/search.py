@@ -34,6 +34,7 @@ from regsvc.content.expression import Node, Unsupported, read_checked, size_of
 from regsvc.errors import FilterInvalid, FilterTooCostly, InvalidArgument, ResourceExhausted
 from regsvc.service.builds import BuildView, view_of
 from regsvc.service.checks import record_size
+from regsvc.service.filter_words import Suggest, nearest, plain_words
 from regsvc.service.limits import Limits
 from regsvc.service.paging import Page, Pager, PageRequest
 from regsvc.service.registry import ModelView, model_view
@@ -44,6 +45,8 @@ _ERROR = re.compile(r"<input>:(\d+):(\d+): (.*)")
 _MAX_DEPTH = 60
 _MAX_MESSAGE = 300
 """Characters of what the library says: it repeats names, however long, and headers are bounded."""
+_SUGGESTING = 0.2
+"""Seconds to look for what was meant by a name."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,9 @@ class Searcher:
             )
         if search.scope.name and search.scope.collection != kind.collection:
             raise InvalidArgument(f"{kind.name} are not searched within {search.scope.collection}")
-        node = compiled(kind, search.filter, self._limits) if search.filter.strip() else None
+        node = None
+        if search.filter.strip():
+            node = compiled(kind, search.filter, self._limits, lambda name: self._meant(kind, name))
         try:
             query = Query(kind, node, search.scope, order, self._pager.size(search.page))
         except Unsupported as error:
@@ -124,14 +129,38 @@ class Searcher:
             ) from None
         return Page([item for _, item in page.items], page.next_token)
 
+    def _meant(self, kind: Kind, name: str) -> str:
+        """What may be meant by a name that is no field: the key of a map, or a field that is nearly called so."""
+        order = find_order(kind, "")
+        if order is None:
+            return ""
 
-def compiled(kind: Kind, text: str, limits: Limits) -> Node:
+        def read(db: Reader) -> str:
+            for field in kind.maps:
+                node = compiled(kind, f"{json.dumps(name)} in {field}", self._limits)
+                if list(Query(kind, node, Scope(), order, 1).rows(db, None, 1)):
+                    return f"{field}.{name}" if name.isidentifier() else f"{field}[{json.dumps(name)}]"
+            return ""
+
+        try:
+            key = self._catalog.read_within(_SUGGESTING, read)
+        except TooSlow:
+            key = ""
+        return key or nearest(name, variables(kind))
+
+
+def compiled(kind: Kind, text: str, limits: Limits, suggest: Suggest | None = None) -> Node:
     """The checked tree of an expression of type bool. Raises `FilterInvalid`, `ResourceExhausted`."""
-    return checked(_environment(kind.name), text, limits)[1]
+    return checked(
+        _environment(kind.name), text, limits, suggest or (lambda name: nearest(name, variables(kind)))
+    )[1]
 
 
-def checked(environment: cel.Env, text: str, limits: Limits) -> tuple[cel.Expression, Node]:
-    """An expression of type bool, and its tree. Raises `FilterInvalid`, `ResourceExhausted`."""
+def checked(environment: cel.Env, text: str, limits: Limits, suggest: Suggest) -> tuple[cel.Expression, Node]:
+    """An expression of type bool, and its tree; of a name that is not known, `suggest` says what may be meant.
+
+    Raises `FilterInvalid`, `ResourceExhausted`.
+    """
     if len(text.encode("utf-8", "replace")) > limits.max_filter_bytes:
         raise ResourceExhausted(
             f"a filter of more than {limits.max_filter_bytes} bytes", limit=limits.max_filter_bytes
@@ -147,7 +176,7 @@ def checked(environment: cel.Env, text: str, limits: Limits) -> tuple[cel.Expres
         if found is None:
             raise FilterInvalid("the filter cannot be read", line=1, column=1) from None
         line, column, message = found.groups()
-        message = message[:_MAX_MESSAGE]
+        message = plain_words(text, _position(text, int(line), int(column)), message, suggest)[:_MAX_MESSAGE]
         raise FilterInvalid(f"line {line}, column {column}: {message}", line=line, column=column) from None
     if expression.return_type().name() not in ("bool", "BOOL", "dyn", "DYN"):
         raise invalid(text, "a filter is a condition", 0)
@@ -158,6 +187,11 @@ def checked(environment: cel.Env, text: str, limits: Limits) -> tuple[cel.Expres
     if size_of(node) > limits.max_filter_nodes:
         raise invalid(text, f"more than {limits.max_filter_nodes} operators, names and literals", 0)
     return expression, node
+
+
+def _position(text: str, line: int, column: int) -> int:
+    """How many characters are before a place, both counted from 1."""
+    return sum(len(each) + 1 for each in text.split("\n")[: line - 1]) + column - 1
 
 
 def _depths(text: str) -> list[int]:

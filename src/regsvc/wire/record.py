@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from regsvc.content.record import (
     Accelerator,
     Attachment,
@@ -15,6 +17,7 @@ from regsvc.content.record import (
     Signature,
     TensorSpec,
 )
+from regsvc.errors import RecordInvalid
 from regsvc.v1 import record_pb2 as pb
 
 
@@ -74,7 +77,7 @@ def record_to(record: Record, attachments: list[Attachment] | None = None) -> pb
 
 
 def record_from(message: pb.Record) -> Record:
-    """From the wire. An unknown relation is none."""
+    """From the wire. An unknown relation is none. Raises `RecordInvalid` for a package that stands there twice."""
     code, environment, image = message.code, message.environment, message.image
     return Record(
         code=Code(code.remote, code.commit, code.branch, code.dirty, code.diff, code.snapshot),
@@ -87,7 +90,7 @@ def record_from(message: pb.Record) -> Record:
             accelerators=tuple(
                 Accelerator(each.name, each.memory_bytes, each.driver) for each in environment.accelerators
             ),
-            packages={each.name: each.version for each in environment.packages},
+            packages=_packages_from(environment.packages),
             variables=dict(environment.variables),
             lock_file=environment.lock_file,
         ),
@@ -132,6 +135,16 @@ def _environment_to(environment: Environment) -> pb.Environment:
         variables=environment.variables,
         lock_file=environment.lock_file,
     )
+
+
+def _packages_from(messages: Iterable[pb.Package]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for each in messages:
+        if each.name in found:
+            shown = each.name[:60].encode("unicode_escape").decode("ascii")
+            raise RecordInvalid(f"the package '{shown}' stands there twice", package=shown)
+        found[each.name] = each.version
+    return found
 
 
 def _spec_to(spec: TensorSpec) -> pb.TensorSpec:

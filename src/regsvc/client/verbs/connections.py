@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from types import TracebackType
 from typing import Self
@@ -9,6 +10,11 @@ from typing import Self
 from regsvc import refs
 from regsvc.client.connection import Connection
 from regsvc.errors import NameInvalid
+
+DEFAULT_PORT = 7070
+_ENDPOINT = re.compile(
+    r"(?P<host>\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?", re.ASCII
+)
 
 
 class Connections:
@@ -26,6 +32,12 @@ class Connections:
                 connection.close()
             self._connections.clear()
 
+    def waiting_for(self) -> list[str]:
+        """Servers that something was asked of and that cannot be reached just now."""
+        with self._lock:
+            connections = list(self._connections.values())
+        return [each.target for each in connections if each.is_waiting()]
+
     def __enter__(self) -> Self:
         return self
 
@@ -35,7 +47,7 @@ class Connections:
         self.close()
 
     def _connection(self, server: str | None) -> Connection:
-        target = server or self.endpoint
+        target = self.endpoint if server is None else _target(server)
         with self._lock:
             if target not in self._connections:
                 self._connections[target] = Connection(target)
@@ -68,6 +80,15 @@ class Connections:
 
 
 def _target(endpoint: str) -> str:
-    """What gRPC takes: a `regsvc://` prefix is for people, and the port may be left out."""
-    target = endpoint.removeprefix("regsvc://").rstrip("/")
-    return target if ":" in target else f"{target}:7070"
+    """What gRPC takes: a `regsvc://` prefix is for people, and the port may be left out. Raises `NameInvalid`."""
+    if endpoint.startswith("unix:") and len(endpoint) > len("unix:"):
+        return endpoint
+    found = _ENDPOINT.fullmatch(endpoint.removeprefix("regsvc://").removesuffix("/"))
+    if found is None or not 0 < int(found["port"] or DEFAULT_PORT) < 1 << 16:
+        printable = endpoint[:80].encode("unicode_escape").decode("ascii")
+        raise NameInvalid(
+            f"'{printable}' is no server: expected HOST, HOST:PORT, [IPV6]:PORT or unix:/PATH, without http:// and"
+            f" without a path; the port is {DEFAULT_PORT} when left out",
+            name=printable,
+        )
+    return f"{found['host']}:{found['port'] or DEFAULT_PORT}"
