@@ -56,6 +56,8 @@ class ServerConfig:
     """Factor on the pauses between tries to reach a webhook's target: below 1 tries sooner and gives up sooner."""
     webhook_allow_private: bool = False
     """1 lets webhooks go to loopback, private and link-local addresses: whoever may make one reaches them too."""
+    delete_keep: float = 604_800.0
+    """Seconds for which a deleted version can be had back, unless whoever deletes it says otherwise."""
     log_level: str = "info"
     """debug, info, warning or error; exceptions are written out at debug only."""
 
@@ -70,8 +72,8 @@ class ServerConfig:
         ):
             if not 0 < getattr(self, name) <= 10**9:
                 raise SettingInvalid(f"{name} must be more than 0 seconds")
-        for name in ("grace", "bulk_wait", "max_connection_age"):
-            if not 0 <= getattr(self, name) <= 10**6:
+        for name in ("grace", "bulk_wait", "max_connection_age", "delete_keep"):
+            if not 0 <= getattr(self, name) <= 10**8:
                 raise SettingInvalid(f"{name} must be 0 seconds or more")
         for name in (
             "max_concurrent_rpcs",
@@ -95,6 +97,7 @@ class ServerConfig:
         return Limits(
             upload_lease_us=int(self.upload_lease * 1_000_000),
             build_lease_us=int(self.build_lease * 1_000_000),
+            delete_keep_us=int(self.delete_keep * 1_000_000),
         )
 
 

@@ -12,6 +12,7 @@ from regsvc.service.deployments import Deployments
 from regsvc.service.directions import Directions
 from regsvc.service.events import Events
 from regsvc.service.housekeeping import Housekeeping
+from regsvc.service.lifecycle import Lifecycle
 from regsvc.service.limits import Limits
 from regsvc.service.lineage import Lineage
 from regsvc.service.logs import Logs
@@ -64,6 +65,7 @@ class RegistryApp:
         self.records = Records(self.catalog, self.store, self.files, pager, self.limits)
         self.promotions = Promotions(self.catalog, self.limits)
         self.deployments = Deployments(self.catalog, pager)
+        self.lifecycle = Lifecycle(self.catalog, self.limits)
         self.searcher = Searcher(self.catalog, pager, self.limits)
         self.lineage = Lineage(self.catalog)
         self.series = Series(self.catalog, self.limits)
