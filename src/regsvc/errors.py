@@ -206,6 +206,12 @@ class VersionInUse(FailedPrecondition):
     reason = "VERSION_IN_USE"
 
 
+class CollectionRunning(FailedPrecondition):
+    """A collection is running; one is enough."""
+
+    reason = "COLLECTION_RUNNING"
+
+
 class NoHistory(FailedPrecondition):
     """The alias has named nothing that it could go back to."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regsvc.catalog import aliases, events, models, versions
+from regsvc.catalog import aliases, events, models
 from regsvc.catalog.aliases import Move
 from regsvc.catalog.database import Reader, Transaction
 from regsvc.catalog.versions import Version
@@ -93,11 +93,21 @@ def undelete(tx: Transaction, version: Version, author: str) -> None:
     events.record(tx, "version.undeleted", version.ref.wire, author=author)
 
 
-def due(db: Reader, now: int, limit: int) -> list[Version]:
-    """Deleted versions whose time has come, the longest due first."""
+def due(db: Reader, now: int, limit: int) -> list[int]:
+    """Ids of deleted versions whose time has come, the longest due first."""
     rows = db.rows(
         "SELECT id FROM versions WHERE deleted_at IS NOT NULL AND purged = 0 AND purge_at <= ?"
         " ORDER BY purge_at LIMIT ?",
         [now, limit],
     )
-    return [versions.get(db, version_id) for (version_id,) in rows]
+    return [version_id for (version_id,) in rows]
+
+
+def due_count(db: Reader, now: int) -> int:
+    """How many those are."""
+    return int(
+        db.value(
+            "SELECT count(*) FROM versions WHERE deleted_at IS NOT NULL AND purged = 0 AND purge_at <= ?",
+            [now],
+        )
+    )

@@ -10,7 +10,7 @@ from rich.markup import escape
 from regsvc import refs
 from regsvc.cli.durations import Length
 from regsvc.cli.models import version_document
-from regsvc.cli.output import connect_from_context, console, emit_json, human_time, json_option
+from regsvc.cli.output import connect_from_context, console, emit_json, human_size, human_time, json_option
 
 
 @click.command()
@@ -63,6 +63,7 @@ def rm(
                 "dry_run": dry_run,
                 "unset_aliases": list(done.unset_aliases),
                 "hosts": list(done.hosts),
+                "freed_bytes": done.freed_bytes,
             }
         )
         return
@@ -71,6 +72,7 @@ def rm(
         f"{escape(done.version.reference)} {would or 'is '}deleted; it can be had back until"
         f" {human_time(done.version.purge)}"
     )
+    console().print(f"  frees {human_size(done.freed_bytes)} ({done.freed_bytes} bytes) after that")
     for alias in done.unset_aliases:
         console().print(f"  @{escape(alias)} {would or 'is '}unset")
     for host in done.hosts:

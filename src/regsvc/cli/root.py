@@ -42,6 +42,8 @@ _COMMANDS = {
     "archive": ("regsvc.cli.lifecycle:archive", "Put a version away, or take it out again."),
     "rm": ("regsvc.cli.lifecycle:rm", "Delete a version."),
     "undelete": ("regsvc.cli.lifecycle:undelete", "Have a deleted version back."),
+    "stats": ("regsvc.cli.storage:stats", "Tell what versions take, and what deleting them would free."),
+    "gc": ("regsvc.cli.storage:gc", "Free what nobody needs any more."),
     "build": ("regsvc.cli.builds:build", "Run, list, show and cancel builds."),
     "logs": ("regsvc.cli.logs:logs", "Print or follow the log of a build."),
     "watch": ("regsvc.cli.events:watch", "Print what changes in the registry, as it happens."),

@@ -184,6 +184,7 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     await dispatcher.stop(WEBHOOK_GRACE)
     await poster.close()
     app.uploads.stop()
+    app.collector.stop()
     for workers in (bulk, control, tails, reads):
         workers.close()
 

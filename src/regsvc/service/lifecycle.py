@@ -6,17 +6,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from regsvc.catalog import lifecycle, requests, versions
+from regsvc.catalog import lifecycle, models, requests, storage, versions
 from regsvc.catalog.aliases import Move
 from regsvc.catalog.database import Catalog, Reader, Transaction, now_us
 from regsvc.catalog.lifecycle import Use
 from regsvc.catalog.requests import Request
+from regsvc.catalog.storage import Chosen, Usage
 from regsvc.catalog.versions import Version
 from regsvc.errors import InvalidArgument
-from regsvc.refs import VersionRef
+from regsvc.refs import ModelName, VersionRef
 from regsvc.service.authors import author_of, checked_move, reason_of
 from regsvc.service.limits import Limits
 
+MAX_NAMES = 100
+"""Most versions and models of one GetStorageStats."""
 LONGEST_KEEP_US = 3_660 * 24 * 3600 * 1_000_000
 """Ten years."""
 
@@ -41,6 +44,19 @@ class Deleted:
     """Aliases that name nothing any more."""
     hosts: Sequence[str]
     """That serve it."""
+    freed_size: int = 0
+    """Bytes by which packs shrink when it is purged and collected in full."""
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What versions take."""
+
+    usage: Usage
+    deleted: Usage
+    packs: int
+    pack_size: int
+    """Bytes of all files of packs."""
 
 
 class Lifecycle:
@@ -82,7 +98,7 @@ class Lifecycle:
             requests.remember(tx, request, json.dumps(told))
             return deleted
 
-        return self._catalog.write(write)
+        return self._with_freed(self._catalog.write(write))
 
     def would_delete(self, asked: Deletion) -> Deleted:
         """What `delete` would do. Errors as DeleteVersion documents."""
@@ -99,7 +115,7 @@ class Lifecycle:
             deleted = replace(version, deleted_at=now, purge_at=purge_at, aliases=())
             return Deleted(deleted, use.aliases, use.hosts)
 
-        return self._catalog.read(read)
+        return self._with_freed(self._catalog.read(read))
 
     def undelete(self, ref: VersionRef, author: str, request: Request) -> Version:
         """Have a deleted version back. Errors as UndeleteVersion documents."""
@@ -115,6 +131,29 @@ class Lifecycle:
             return versions.get(tx, version.id)
 
         return self._catalog.write(write)
+
+    def stats(self, names: Sequence[VersionRef | ModelName]) -> Stats:
+        """What versions take, and those of models; without names all. Errors as GetStorageStats documents."""
+        if len(names) > MAX_NAMES:
+            raise InvalidArgument(f"{len(names)} names, at most {MAX_NAMES}", limit=MAX_NAMES)
+
+        def read(db: Reader) -> Stats:
+            chosen = Chosen(
+                [versions.find(db, name, deleted=True).id for name in names if isinstance(name, VersionRef)],
+                [models.find_id(db, name) for name in names if isinstance(name, ModelName)],
+                everything=not names,
+            )
+            usage, deleted = (storage.usage(db, chosen, deleted=deleted) for deleted in (False, True))
+            return Stats(usage, deleted, *storage.pack_total(db))
+
+        return self._catalog.read(read)
+
+    def _with_freed(self, deleted: Deleted) -> Deleted:
+        """With what that frees, told by the packs as they are now."""
+        chosen = Chosen([deleted.version.id])
+        return replace(
+            deleted, freed_size=self._catalog.read(lambda db: storage.usage(db, chosen)).freed_size
+        )
 
     def _delete(self, tx: Transaction, asked: Deletion) -> Deleted:
         version = versions.find(tx, asked.ref, deleted=True)

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from regsvc.v1 import registry_pb2 as regsvc_dot_v1_dot_registry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19regsvc/v1/lifecycle.proto\x12\tregsvc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18regsvc/v1/registry.proto\"k\n\x15\x41rchiveVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x61rchived\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"=\n\x16\x41rchiveVersionResponse\x12#\n\x07version\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Version\"\xa1\x01\n\x14\x44\x65leteVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\x12\'\n\x04keep\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"b\n\x15\x44\x65leteVersionResponse\x12#\n\x07version\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Version\x12\x15\n\runset_aliases\x18\x02 \x03(\t\x12\r\n\x05hosts\x18\x03 \x03(\t\"J\n\x16UndeleteVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\">\n\x17UndeleteVersionResponse\x12#\n\x07version\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Version2\x97\x02\n\x10LifecycleService\x12U\n\x0e\x41rchiveVersion\x12 .regsvc.v1.ArchiveVersionRequest\x1a!.regsvc.v1.ArchiveVersionResponse\x12R\n\rDeleteVersion\x12\x1f.regsvc.v1.DeleteVersionRequest\x1a .regsvc.v1.DeleteVersionResponse\x12X\n\x0fUndeleteVersion\x12!.regsvc.v1.UndeleteVersionRequest\x1a\".regsvc.v1.UndeleteVersionResponseB\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19regsvc/v1/lifecycle.proto\x12\tregsvc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18regsvc/v1/registry.proto\"k\n\x15\x41rchiveVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x61rchived\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"=\n\x16\x41rchiveVersionResponse\x12#\n\x07version\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Version\"\xa1\x01\n\x14\x44\x65leteVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\x12\'\n\x04keep\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"v\n\x15\x44\x65leteVersionResponse\x12#\n\x07version\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Version\x12\x15\n\runset_aliases\x18\x02 \x03(\t\x12\r\n\x05hosts\x18\x03 \x03(\t\x12\x12\n\nfreed_size\x18\x04 \x01(\x04\"J\n\x16UndeleteVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\">\n\x17UndeleteVersionResponse\x12#\n\x07version\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Version\"\xa8\x01\n\x0cStorageUsage\x12\x10\n\x08versions\x18\x01 \x01(\x04\x12\r\n\x05\x66iles\x18\x02 \x01(\x04\x12\x14\n\x0clogical_size\x18\x03 \x01(\x04\x12\x13\n\x0bstored_size\x18\x04 \x01(\x04\x12\x13\n\x0bunique_size\x18\x05 \x01(\x04\x12\x13\n\x0bshared_size\x18\x06 \x01(\x04\x12\x0e\n\x06\x63hunks\x18\x07 \x01(\x04\x12\x12\n\nfreed_size\x18\x08 \x01(\x04\"\'\n\x16GetStorageStatsRequest\x12\r\n\x05names\x18\x01 \x03(\t\"\x8d\x01\n\x17GetStorageStatsResponse\x12&\n\x05usage\x18\x01 \x01(\x0b\x32\x17.regsvc.v1.StorageUsage\x12(\n\x07\x64\x65leted\x18\x02 \x01(\x0b\x32\x17.regsvc.v1.StorageUsage\x12\x11\n\tpack_size\x18\x03 \x01(\x04\x12\r\n\x05packs\x18\x04 \x01(\x04\"6\n\x15\x43ollectGarbageRequest\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\x12\x0c\n\x04\x66ull\x18\x02 \x01(\x08\"\x91\x01\n\x16\x43ollectGarbageResponse\x12\x10\n\x08versions\x18\x01 \x01(\x04\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x04\x12\x12\n\nfreed_size\x18\x03 \x01(\x04\x12\x11\n\tdead_size\x18\x04 \x01(\x04\x12\x15\n\rpacks_removed\x18\x05 \x01(\x04\x12\x17\n\x0fpacks_rewritten\x18\x06 \x01(\x04\x32\xcd\x03\n\x10LifecycleService\x12U\n\x0e\x41rchiveVersion\x12 .regsvc.v1.ArchiveVersionRequest\x1a!.regsvc.v1.ArchiveVersionResponse\x12R\n\rDeleteVersion\x12\x1f.regsvc.v1.DeleteVersionRequest\x1a .regsvc.v1.DeleteVersionResponse\x12X\n\x0fUndeleteVersion\x12!.regsvc.v1.UndeleteVersionRequest\x1a\".regsvc.v1.UndeleteVersionResponse\x12]\n\x0fGetStorageStats\x12!.regsvc.v1.GetStorageStatsRequest\x1a\".regsvc.v1.GetStorageStatsResponse\"\x03\x90\x02\x01\x12U\n\x0e\x43ollectGarbage\x12 .regsvc.v1.CollectGarbageRequest\x1a!.regsvc.v1.CollectGarbageResponseB\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +34,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'regsvc.v1.lifecycle_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z regsvc.dev/go/regsvc/v1;regsvcv1'
+  _globals['_LIFECYCLESERVICE'].methods_by_name['GetStorageStats']._loaded_options = None
+  _globals['_LIFECYCLESERVICE'].methods_by_name['GetStorageStats']._serialized_options = b'\220\002\001'
   _globals['_ARCHIVEVERSIONREQUEST']._serialized_start=98
   _globals['_ARCHIVEVERSIONREQUEST']._serialized_end=205
   _globals['_ARCHIVEVERSIONRESPONSE']._serialized_start=207
@@ -41,11 +43,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEVERSIONREQUEST']._serialized_start=271
   _globals['_DELETEVERSIONREQUEST']._serialized_end=432
   _globals['_DELETEVERSIONRESPONSE']._serialized_start=434
-  _globals['_DELETEVERSIONRESPONSE']._serialized_end=532
-  _globals['_UNDELETEVERSIONREQUEST']._serialized_start=534
-  _globals['_UNDELETEVERSIONREQUEST']._serialized_end=608
-  _globals['_UNDELETEVERSIONRESPONSE']._serialized_start=610
-  _globals['_UNDELETEVERSIONRESPONSE']._serialized_end=672
-  _globals['_LIFECYCLESERVICE']._serialized_start=675
-  _globals['_LIFECYCLESERVICE']._serialized_end=954
+  _globals['_DELETEVERSIONRESPONSE']._serialized_end=552
+  _globals['_UNDELETEVERSIONREQUEST']._serialized_start=554
+  _globals['_UNDELETEVERSIONREQUEST']._serialized_end=628
+  _globals['_UNDELETEVERSIONRESPONSE']._serialized_start=630
+  _globals['_UNDELETEVERSIONRESPONSE']._serialized_end=692
+  _globals['_STORAGEUSAGE']._serialized_start=695
+  _globals['_STORAGEUSAGE']._serialized_end=863
+  _globals['_GETSTORAGESTATSREQUEST']._serialized_start=865
+  _globals['_GETSTORAGESTATSREQUEST']._serialized_end=904
+  _globals['_GETSTORAGESTATSRESPONSE']._serialized_start=907
+  _globals['_GETSTORAGESTATSRESPONSE']._serialized_end=1048
+  _globals['_COLLECTGARBAGEREQUEST']._serialized_start=1050
+  _globals['_COLLECTGARBAGEREQUEST']._serialized_end=1104
+  _globals['_COLLECTGARBAGERESPONSE']._serialized_start=1107
+  _globals['_COLLECTGARBAGERESPONSE']._serialized_end=1252
+  _globals['_LIFECYCLESERVICE']._serialized_start=1255
+  _globals['_LIFECYCLESERVICE']._serialized_end=1716
 # @@protoc_insertion_point(module_scope)

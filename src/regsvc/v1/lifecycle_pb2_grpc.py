@@ -58,6 +58,16 @@ class LifecycleServiceStub:
                 request_serializer=regsvc_dot_v1_dot_lifecycle__pb2.UndeleteVersionRequest.SerializeToString,
                 response_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.UndeleteVersionResponse.FromString,
                 _registered_method=True)
+        self.GetStorageStats = channel.unary_unary(
+                '/regsvc.v1.LifecycleService/GetStorageStats',
+                request_serializer=regsvc_dot_v1_dot_lifecycle__pb2.GetStorageStatsRequest.SerializeToString,
+                response_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.GetStorageStatsResponse.FromString,
+                _registered_method=True)
+        self.CollectGarbage = channel.unary_unary(
+                '/regsvc.v1.LifecycleService/CollectGarbage',
+                request_serializer=regsvc_dot_v1_dot_lifecycle__pb2.CollectGarbageRequest.SerializeToString,
+                response_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.CollectGarbageResponse.FromString,
+                _registered_method=True)
 
 
 class LifecycleServiceServicer:
@@ -97,6 +107,25 @@ class LifecycleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetStorageStats(self, request, context):
+        """What versions take in the store, what of that nothing else needs, and what deleting them would free.
+        Errors: NOT_FOUND; INVALID_ARGUMENT (a name, more than 100 of them).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CollectGarbage(self, request, context):
+        """Purges deleted versions whose purge_time has come and frees what nobody needs any more: removes packs of which nothing is
+        needed, and rewrites those of which enough is dead. Answers when that is done; a client that does not wait stops nothing.
+        What an upload in progress relies on stays. The server also collects by itself, once a day unless changed. Calling it again
+        collects again. Errors: FAILED_PRECONDITION, reason COLLECTION_RUNNING; UNAVAILABLE (the server stops: what is left is for the
+        next one).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LifecycleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -114,6 +143,16 @@ def add_LifecycleServiceServicer_to_server(servicer, server):
                     servicer.UndeleteVersion,
                     request_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.UndeleteVersionRequest.FromString,
                     response_serializer=regsvc_dot_v1_dot_lifecycle__pb2.UndeleteVersionResponse.SerializeToString,
+            ),
+            'GetStorageStats': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStorageStats,
+                    request_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.GetStorageStatsRequest.FromString,
+                    response_serializer=regsvc_dot_v1_dot_lifecycle__pb2.GetStorageStatsResponse.SerializeToString,
+            ),
+            'CollectGarbage': grpc.unary_unary_rpc_method_handler(
+                    servicer.CollectGarbage,
+                    request_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.CollectGarbageRequest.FromString,
+                    response_serializer=regsvc_dot_v1_dot_lifecycle__pb2.CollectGarbageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -206,6 +245,60 @@ class LifecycleService:
             '/regsvc.v1.LifecycleService/UndeleteVersion',
             regsvc_dot_v1_dot_lifecycle__pb2.UndeleteVersionRequest.SerializeToString,
             regsvc_dot_v1_dot_lifecycle__pb2.UndeleteVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStorageStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/regsvc.v1.LifecycleService/GetStorageStats',
+            regsvc_dot_v1_dot_lifecycle__pb2.GetStorageStatsRequest.SerializeToString,
+            regsvc_dot_v1_dot_lifecycle__pb2.GetStorageStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CollectGarbage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/regsvc.v1.LifecycleService/CollectGarbage',
+            regsvc_dot_v1_dot_lifecycle__pb2.CollectGarbageRequest.SerializeToString,
+            regsvc_dot_v1_dot_lifecycle__pb2.CollectGarbageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -259,7 +259,9 @@ type DeleteVersionResponse struct {
 	// The aliases that were unset, without the model.
 	UnsetAliases []string `protobuf:"bytes,2,rep,name=unset_aliases,json=unsetAliases,proto3" json:"unset_aliases,omitempty"`
 	// The hosts that serve it.
-	Hosts         []string `protobuf:"bytes,3,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	Hosts []string `protobuf:"bytes,3,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	// Bytes by which pack files shrink when it is purged and collected in full; see StorageUsage.freed_size.
+	FreedSize     uint64 `protobuf:"varint,4,opt,name=freed_size,json=freedSize,proto3" json:"freed_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -313,6 +315,13 @@ func (x *DeleteVersionResponse) GetHosts() []string {
 		return x.Hosts
 	}
 	return nil
+}
+
+func (x *DeleteVersionResponse) GetFreedSize() uint64 {
+	if x != nil {
+		return x.FreedSize
+	}
+	return 0
 }
 
 // Request for LifecycleService.UndeleteVersion.
@@ -424,6 +433,383 @@ func (x *UndeleteVersionResponse) GetVersion() *Version {
 	return nil
 }
 
+// StorageUsage is what some versions take together. All sizes are in bytes.
+type StorageUsage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many there are.
+	Versions uint64 `protobuf:"varint,1,opt,name=versions,proto3" json:"versions,omitempty"`
+	// How many they have together.
+	Files uint64 `protobuf:"varint,2,opt,name=files,proto3" json:"files,omitempty"`
+	// Raw bytes of all files, each counted as often as it occurs: what as many plain copies would take.
+	LogicalSize uint64 `protobuf:"varint,3,opt,name=logical_size,json=logicalSize,proto3" json:"logical_size,omitempty"`
+	// Stored bytes of their chunks, those of attachments too, each counted once.
+	StoredSize uint64 `protobuf:"varint,4,opt,name=stored_size,json=storedSize,proto3" json:"stored_size,omitempty"`
+	// Stored bytes of the chunks that nothing else needs: no other version, deleted ones included until they are purged, no
+	// build, no open upload.
+	UniqueSize uint64 `protobuf:"varint,5,opt,name=unique_size,json=uniqueSize,proto3" json:"unique_size,omitempty"`
+	// Stored bytes of the other chunks: stored_size less unique_size.
+	SharedSize uint64 `protobuf:"varint,6,opt,name=shared_size,json=sharedSize,proto3" json:"shared_size,omitempty"`
+	// How many chunks they have, each counted once.
+	Chunks uint64 `protobuf:"varint,7,opt,name=chunks,proto3" json:"chunks,omitempty"`
+	// By how much the files of packs shrink when all of these versions are deleted, purged and collected in full: unique_size and
+	// what goes with it, which is headers, padding, index entries, manifests, recipes and emptied packs.
+	FreedSize     uint64 `protobuf:"varint,8,opt,name=freed_size,json=freedSize,proto3" json:"freed_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StorageUsage) Reset() {
+	*x = StorageUsage{}
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StorageUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StorageUsage) ProtoMessage() {}
+
+func (x *StorageUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StorageUsage.ProtoReflect.Descriptor instead.
+func (*StorageUsage) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_lifecycle_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *StorageUsage) GetVersions() uint64 {
+	if x != nil {
+		return x.Versions
+	}
+	return 0
+}
+
+func (x *StorageUsage) GetFiles() uint64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
+func (x *StorageUsage) GetLogicalSize() uint64 {
+	if x != nil {
+		return x.LogicalSize
+	}
+	return 0
+}
+
+func (x *StorageUsage) GetStoredSize() uint64 {
+	if x != nil {
+		return x.StoredSize
+	}
+	return 0
+}
+
+func (x *StorageUsage) GetUniqueSize() uint64 {
+	if x != nil {
+		return x.UniqueSize
+	}
+	return 0
+}
+
+func (x *StorageUsage) GetSharedSize() uint64 {
+	if x != nil {
+		return x.SharedSize
+	}
+	return 0
+}
+
+func (x *StorageUsage) GetChunks() uint64 {
+	if x != nil {
+		return x.Chunks
+	}
+	return 0
+}
+
+func (x *StorageUsage) GetFreedSize() uint64 {
+	if x != nil {
+		return x.FreedSize
+	}
+	return 0
+}
+
+// Request for LifecycleService.GetStorageStats.
+type GetStorageStatsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Versions (by number, alias or digest, deleted ones too) and models; at most 100. Together they are looked at as one, so
+	// that what they share only with each other is theirs alone. Empty means all there is.
+	Names         []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStorageStatsRequest) Reset() {
+	*x = GetStorageStatsRequest{}
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStorageStatsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStorageStatsRequest) ProtoMessage() {}
+
+func (x *GetStorageStatsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStorageStatsRequest.ProtoReflect.Descriptor instead.
+func (*GetStorageStatsRequest) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_lifecycle_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetStorageStatsRequest) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+// Response of LifecycleService.GetStorageStats.
+type GetStorageStatsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of those that are not deleted.
+	Usage *StorageUsage `protobuf:"bytes,1,opt,name=usage,proto3" json:"usage,omitempty"`
+	// Of those that are deleted and not purged.
+	Deleted *StorageUsage `protobuf:"bytes,2,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// Bytes of all files of packs, whoever needs what is in them.
+	PackSize uint64 `protobuf:"varint,3,opt,name=pack_size,json=packSize,proto3" json:"pack_size,omitempty"`
+	// How many packs there are.
+	Packs         uint64 `protobuf:"varint,4,opt,name=packs,proto3" json:"packs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStorageStatsResponse) Reset() {
+	*x = GetStorageStatsResponse{}
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStorageStatsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStorageStatsResponse) ProtoMessage() {}
+
+func (x *GetStorageStatsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStorageStatsResponse.ProtoReflect.Descriptor instead.
+func (*GetStorageStatsResponse) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_lifecycle_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetStorageStatsResponse) GetUsage() *StorageUsage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
+}
+
+func (x *GetStorageStatsResponse) GetDeleted() *StorageUsage {
+	if x != nil {
+		return x.Deleted
+	}
+	return nil
+}
+
+func (x *GetStorageStatsResponse) GetPackSize() uint64 {
+	if x != nil {
+		return x.PackSize
+	}
+	return 0
+}
+
+func (x *GetStorageStatsResponse) GetPacks() uint64 {
+	if x != nil {
+		return x.Packs
+	}
+	return 0
+}
+
+// Request for LifecycleService.CollectGarbage.
+type CollectGarbageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only says what would happen.
+	DryRun bool `protobuf:"varint,1,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// Rewrites every pack that has anything dead, not only those of which enough is (a setting of the server, a fifth unless changed).
+	Full          bool `protobuf:"varint,2,opt,name=full,proto3" json:"full,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CollectGarbageRequest) Reset() {
+	*x = CollectGarbageRequest{}
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CollectGarbageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CollectGarbageRequest) ProtoMessage() {}
+
+func (x *CollectGarbageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CollectGarbageRequest.ProtoReflect.Descriptor instead.
+func (*CollectGarbageRequest) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_lifecycle_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CollectGarbageRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *CollectGarbageRequest) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
+}
+
+// Response of LifecycleService.CollectGarbage.
+type CollectGarbageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many were purged.
+	Versions uint64 `protobuf:"varint,1,opt,name=versions,proto3" json:"versions,omitempty"`
+	// How many are not stored any more.
+	Chunks uint64 `protobuf:"varint,2,opt,name=chunks,proto3" json:"chunks,omitempty"`
+	// Bytes by which the files of packs shrank.
+	FreedSize uint64 `protobuf:"varint,3,opt,name=freed_size,json=freedSize,proto3" json:"freed_size,omitempty"`
+	// Bytes that nobody needs and that stay for now: in packs of which too little is dead, that are in use, or that cannot be read.
+	DeadSize uint64 `protobuf:"varint,4,opt,name=dead_size,json=deadSize,proto3" json:"dead_size,omitempty"`
+	// How many were removed.
+	PacksRemoved uint64 `protobuf:"varint,5,opt,name=packs_removed,json=packsRemoved,proto3" json:"packs_removed,omitempty"`
+	// How many were rewritten.
+	PacksRewritten uint64 `protobuf:"varint,6,opt,name=packs_rewritten,json=packsRewritten,proto3" json:"packs_rewritten,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *CollectGarbageResponse) Reset() {
+	*x = CollectGarbageResponse{}
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CollectGarbageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CollectGarbageResponse) ProtoMessage() {}
+
+func (x *CollectGarbageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CollectGarbageResponse.ProtoReflect.Descriptor instead.
+func (*CollectGarbageResponse) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_lifecycle_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *CollectGarbageResponse) GetVersions() uint64 {
+	if x != nil {
+		return x.Versions
+	}
+	return 0
+}
+
+func (x *CollectGarbageResponse) GetChunks() uint64 {
+	if x != nil {
+		return x.Chunks
+	}
+	return 0
+}
+
+func (x *CollectGarbageResponse) GetFreedSize() uint64 {
+	if x != nil {
+		return x.FreedSize
+	}
+	return 0
+}
+
+func (x *CollectGarbageResponse) GetDeadSize() uint64 {
+	if x != nil {
+		return x.DeadSize
+	}
+	return 0
+}
+
+func (x *CollectGarbageResponse) GetPacksRemoved() uint64 {
+	if x != nil {
+		return x.PacksRemoved
+	}
+	return 0
+}
+
+func (x *CollectGarbageResponse) GetPacksRewritten() uint64 {
+	if x != nil {
+		return x.PacksRewritten
+	}
+	return 0
+}
+
 var File_regsvc_v1_lifecycle_proto protoreflect.FileDescriptor
 
 const file_regsvc_v1_lifecycle_proto_rawDesc = "" +
@@ -446,22 +832,57 @@ const file_regsvc_v1_lifecycle_proto_rawDesc = "" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06author\x18\x06 \x01(\tR\x06author\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\a \x01(\tR\trequestId\"\x80\x01\n" +
+	"request_id\x18\a \x01(\tR\trequestId\"\x9f\x01\n" +
 	"\x15DeleteVersionResponse\x12,\n" +
 	"\aversion\x18\x01 \x01(\v2\x12.regsvc.v1.VersionR\aversion\x12#\n" +
 	"\runset_aliases\x18\x02 \x03(\tR\funsetAliases\x12\x14\n" +
-	"\x05hosts\x18\x03 \x03(\tR\x05hosts\"c\n" +
+	"\x05hosts\x18\x03 \x03(\tR\x05hosts\x12\x1d\n" +
+	"\n" +
+	"freed_size\x18\x04 \x01(\x04R\tfreedSize\"c\n" +
 	"\x16UndeleteVersionRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06author\x18\x02 \x01(\tR\x06author\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tR\trequestId\"G\n" +
 	"\x17UndeleteVersionResponse\x12,\n" +
-	"\aversion\x18\x01 \x01(\v2\x12.regsvc.v1.VersionR\aversion2\x97\x02\n" +
+	"\aversion\x18\x01 \x01(\v2\x12.regsvc.v1.VersionR\aversion\"\xfd\x01\n" +
+	"\fStorageUsage\x12\x1a\n" +
+	"\bversions\x18\x01 \x01(\x04R\bversions\x12\x14\n" +
+	"\x05files\x18\x02 \x01(\x04R\x05files\x12!\n" +
+	"\flogical_size\x18\x03 \x01(\x04R\vlogicalSize\x12\x1f\n" +
+	"\vstored_size\x18\x04 \x01(\x04R\n" +
+	"storedSize\x12\x1f\n" +
+	"\vunique_size\x18\x05 \x01(\x04R\n" +
+	"uniqueSize\x12\x1f\n" +
+	"\vshared_size\x18\x06 \x01(\x04R\n" +
+	"sharedSize\x12\x16\n" +
+	"\x06chunks\x18\a \x01(\x04R\x06chunks\x12\x1d\n" +
+	"\n" +
+	"freed_size\x18\b \x01(\x04R\tfreedSize\".\n" +
+	"\x16GetStorageStatsRequest\x12\x14\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\"\xae\x01\n" +
+	"\x17GetStorageStatsResponse\x12-\n" +
+	"\x05usage\x18\x01 \x01(\v2\x17.regsvc.v1.StorageUsageR\x05usage\x121\n" +
+	"\adeleted\x18\x02 \x01(\v2\x17.regsvc.v1.StorageUsageR\adeleted\x12\x1b\n" +
+	"\tpack_size\x18\x03 \x01(\x04R\bpackSize\x12\x14\n" +
+	"\x05packs\x18\x04 \x01(\x04R\x05packs\"D\n" +
+	"\x15CollectGarbageRequest\x12\x17\n" +
+	"\adry_run\x18\x01 \x01(\bR\x06dryRun\x12\x12\n" +
+	"\x04full\x18\x02 \x01(\bR\x04full\"\xd6\x01\n" +
+	"\x16CollectGarbageResponse\x12\x1a\n" +
+	"\bversions\x18\x01 \x01(\x04R\bversions\x12\x16\n" +
+	"\x06chunks\x18\x02 \x01(\x04R\x06chunks\x12\x1d\n" +
+	"\n" +
+	"freed_size\x18\x03 \x01(\x04R\tfreedSize\x12\x1b\n" +
+	"\tdead_size\x18\x04 \x01(\x04R\bdeadSize\x12#\n" +
+	"\rpacks_removed\x18\x05 \x01(\x04R\fpacksRemoved\x12'\n" +
+	"\x0fpacks_rewritten\x18\x06 \x01(\x04R\x0epacksRewritten2\xcd\x03\n" +
 	"\x10LifecycleService\x12U\n" +
 	"\x0eArchiveVersion\x12 .regsvc.v1.ArchiveVersionRequest\x1a!.regsvc.v1.ArchiveVersionResponse\x12R\n" +
 	"\rDeleteVersion\x12\x1f.regsvc.v1.DeleteVersionRequest\x1a .regsvc.v1.DeleteVersionResponse\x12X\n" +
-	"\x0fUndeleteVersion\x12!.regsvc.v1.UndeleteVersionRequest\x1a\".regsvc.v1.UndeleteVersionResponseB\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3"
+	"\x0fUndeleteVersion\x12!.regsvc.v1.UndeleteVersionRequest\x1a\".regsvc.v1.UndeleteVersionResponse\x12]\n" +
+	"\x0fGetStorageStats\x12!.regsvc.v1.GetStorageStatsRequest\x1a\".regsvc.v1.GetStorageStatsResponse\"\x03\x90\x02\x01\x12U\n" +
+	"\x0eCollectGarbage\x12 .regsvc.v1.CollectGarbageRequest\x1a!.regsvc.v1.CollectGarbageResponseB\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3"
 
 var (
 	file_regsvc_v1_lifecycle_proto_rawDescOnce sync.Once
@@ -475,7 +896,7 @@ func file_regsvc_v1_lifecycle_proto_rawDescGZIP() []byte {
 	return file_regsvc_v1_lifecycle_proto_rawDescData
 }
 
-var file_regsvc_v1_lifecycle_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_regsvc_v1_lifecycle_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_regsvc_v1_lifecycle_proto_goTypes = []any{
 	(*ArchiveVersionRequest)(nil),   // 0: regsvc.v1.ArchiveVersionRequest
 	(*ArchiveVersionResponse)(nil),  // 1: regsvc.v1.ArchiveVersionResponse
@@ -483,25 +904,36 @@ var file_regsvc_v1_lifecycle_proto_goTypes = []any{
 	(*DeleteVersionResponse)(nil),   // 3: regsvc.v1.DeleteVersionResponse
 	(*UndeleteVersionRequest)(nil),  // 4: regsvc.v1.UndeleteVersionRequest
 	(*UndeleteVersionResponse)(nil), // 5: regsvc.v1.UndeleteVersionResponse
-	(*Version)(nil),                 // 6: regsvc.v1.Version
-	(*durationpb.Duration)(nil),     // 7: google.protobuf.Duration
+	(*StorageUsage)(nil),            // 6: regsvc.v1.StorageUsage
+	(*GetStorageStatsRequest)(nil),  // 7: regsvc.v1.GetStorageStatsRequest
+	(*GetStorageStatsResponse)(nil), // 8: regsvc.v1.GetStorageStatsResponse
+	(*CollectGarbageRequest)(nil),   // 9: regsvc.v1.CollectGarbageRequest
+	(*CollectGarbageResponse)(nil),  // 10: regsvc.v1.CollectGarbageResponse
+	(*Version)(nil),                 // 11: regsvc.v1.Version
+	(*durationpb.Duration)(nil),     // 12: google.protobuf.Duration
 }
 var file_regsvc_v1_lifecycle_proto_depIdxs = []int32{
-	6, // 0: regsvc.v1.ArchiveVersionResponse.version:type_name -> regsvc.v1.Version
-	7, // 1: regsvc.v1.DeleteVersionRequest.keep:type_name -> google.protobuf.Duration
-	6, // 2: regsvc.v1.DeleteVersionResponse.version:type_name -> regsvc.v1.Version
-	6, // 3: regsvc.v1.UndeleteVersionResponse.version:type_name -> regsvc.v1.Version
-	0, // 4: regsvc.v1.LifecycleService.ArchiveVersion:input_type -> regsvc.v1.ArchiveVersionRequest
-	2, // 5: regsvc.v1.LifecycleService.DeleteVersion:input_type -> regsvc.v1.DeleteVersionRequest
-	4, // 6: regsvc.v1.LifecycleService.UndeleteVersion:input_type -> regsvc.v1.UndeleteVersionRequest
-	1, // 7: regsvc.v1.LifecycleService.ArchiveVersion:output_type -> regsvc.v1.ArchiveVersionResponse
-	3, // 8: regsvc.v1.LifecycleService.DeleteVersion:output_type -> regsvc.v1.DeleteVersionResponse
-	5, // 9: regsvc.v1.LifecycleService.UndeleteVersion:output_type -> regsvc.v1.UndeleteVersionResponse
-	7, // [7:10] is the sub-list for method output_type
-	4, // [4:7] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	11, // 0: regsvc.v1.ArchiveVersionResponse.version:type_name -> regsvc.v1.Version
+	12, // 1: regsvc.v1.DeleteVersionRequest.keep:type_name -> google.protobuf.Duration
+	11, // 2: regsvc.v1.DeleteVersionResponse.version:type_name -> regsvc.v1.Version
+	11, // 3: regsvc.v1.UndeleteVersionResponse.version:type_name -> regsvc.v1.Version
+	6,  // 4: regsvc.v1.GetStorageStatsResponse.usage:type_name -> regsvc.v1.StorageUsage
+	6,  // 5: regsvc.v1.GetStorageStatsResponse.deleted:type_name -> regsvc.v1.StorageUsage
+	0,  // 6: regsvc.v1.LifecycleService.ArchiveVersion:input_type -> regsvc.v1.ArchiveVersionRequest
+	2,  // 7: regsvc.v1.LifecycleService.DeleteVersion:input_type -> regsvc.v1.DeleteVersionRequest
+	4,  // 8: regsvc.v1.LifecycleService.UndeleteVersion:input_type -> regsvc.v1.UndeleteVersionRequest
+	7,  // 9: regsvc.v1.LifecycleService.GetStorageStats:input_type -> regsvc.v1.GetStorageStatsRequest
+	9,  // 10: regsvc.v1.LifecycleService.CollectGarbage:input_type -> regsvc.v1.CollectGarbageRequest
+	1,  // 11: regsvc.v1.LifecycleService.ArchiveVersion:output_type -> regsvc.v1.ArchiveVersionResponse
+	3,  // 12: regsvc.v1.LifecycleService.DeleteVersion:output_type -> regsvc.v1.DeleteVersionResponse
+	5,  // 13: regsvc.v1.LifecycleService.UndeleteVersion:output_type -> regsvc.v1.UndeleteVersionResponse
+	8,  // 14: regsvc.v1.LifecycleService.GetStorageStats:output_type -> regsvc.v1.GetStorageStatsResponse
+	10, // 15: regsvc.v1.LifecycleService.CollectGarbage:output_type -> regsvc.v1.CollectGarbageResponse
+	11, // [11:16] is the sub-list for method output_type
+	6,  // [6:11] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_regsvc_v1_lifecycle_proto_init() }
@@ -516,7 +948,7 @@ func file_regsvc_v1_lifecycle_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_regsvc_v1_lifecycle_proto_rawDesc), len(file_regsvc_v1_lifecycle_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

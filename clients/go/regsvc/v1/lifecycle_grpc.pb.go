@@ -22,6 +22,8 @@ const (
 	LifecycleService_ArchiveVersion_FullMethodName  = "/regsvc.v1.LifecycleService/ArchiveVersion"
 	LifecycleService_DeleteVersion_FullMethodName   = "/regsvc.v1.LifecycleService/DeleteVersion"
 	LifecycleService_UndeleteVersion_FullMethodName = "/regsvc.v1.LifecycleService/UndeleteVersion"
+	LifecycleService_GetStorageStats_FullMethodName = "/regsvc.v1.LifecycleService/GetStorageStats"
+	LifecycleService_CollectGarbage_FullMethodName  = "/regsvc.v1.LifecycleService/CollectGarbage"
 )
 
 // LifecycleServiceClient is the client API for LifecycleService service.
@@ -48,6 +50,15 @@ type LifecycleServiceClient interface {
 	// Takes back a deletion. Undeleting a version that is not deleted succeeds. Errors: NOT_FOUND (reason VERSION_DELETED when it is
 	// purged); INVALID_ARGUMENT.
 	UndeleteVersion(ctx context.Context, in *UndeleteVersionRequest, opts ...grpc.CallOption) (*UndeleteVersionResponse, error)
+	// What versions take in the store, what of that nothing else needs, and what deleting them would free.
+	// Errors: NOT_FOUND; INVALID_ARGUMENT (a name, more than 100 of them).
+	GetStorageStats(ctx context.Context, in *GetStorageStatsRequest, opts ...grpc.CallOption) (*GetStorageStatsResponse, error)
+	// Purges deleted versions whose purge_time has come and frees what nobody needs any more: removes packs of which nothing is
+	// needed, and rewrites those of which enough is dead. Answers when that is done; a client that does not wait stops nothing.
+	// What an upload in progress relies on stays. The server also collects by itself, once a day unless changed. Calling it again
+	// collects again. Errors: FAILED_PRECONDITION, reason COLLECTION_RUNNING; UNAVAILABLE (the server stops: what is left is for the
+	// next one).
+	CollectGarbage(ctx context.Context, in *CollectGarbageRequest, opts ...grpc.CallOption) (*CollectGarbageResponse, error)
 }
 
 type lifecycleServiceClient struct {
@@ -88,6 +99,26 @@ func (c *lifecycleServiceClient) UndeleteVersion(ctx context.Context, in *Undele
 	return out, nil
 }
 
+func (c *lifecycleServiceClient) GetStorageStats(ctx context.Context, in *GetStorageStatsRequest, opts ...grpc.CallOption) (*GetStorageStatsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetStorageStatsResponse)
+	err := c.cc.Invoke(ctx, LifecycleService_GetStorageStats_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *lifecycleServiceClient) CollectGarbage(ctx context.Context, in *CollectGarbageRequest, opts ...grpc.CallOption) (*CollectGarbageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CollectGarbageResponse)
+	err := c.cc.Invoke(ctx, LifecycleService_CollectGarbage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // LifecycleServiceServer is the server API for LifecycleService service.
 // All implementations must embed UnimplementedLifecycleServiceServer
 // for forward compatibility.
@@ -112,6 +143,15 @@ type LifecycleServiceServer interface {
 	// Takes back a deletion. Undeleting a version that is not deleted succeeds. Errors: NOT_FOUND (reason VERSION_DELETED when it is
 	// purged); INVALID_ARGUMENT.
 	UndeleteVersion(context.Context, *UndeleteVersionRequest) (*UndeleteVersionResponse, error)
+	// What versions take in the store, what of that nothing else needs, and what deleting them would free.
+	// Errors: NOT_FOUND; INVALID_ARGUMENT (a name, more than 100 of them).
+	GetStorageStats(context.Context, *GetStorageStatsRequest) (*GetStorageStatsResponse, error)
+	// Purges deleted versions whose purge_time has come and frees what nobody needs any more: removes packs of which nothing is
+	// needed, and rewrites those of which enough is dead. Answers when that is done; a client that does not wait stops nothing.
+	// What an upload in progress relies on stays. The server also collects by itself, once a day unless changed. Calling it again
+	// collects again. Errors: FAILED_PRECONDITION, reason COLLECTION_RUNNING; UNAVAILABLE (the server stops: what is left is for the
+	// next one).
+	CollectGarbage(context.Context, *CollectGarbageRequest) (*CollectGarbageResponse, error)
 	mustEmbedUnimplementedLifecycleServiceServer()
 }
 
@@ -130,6 +170,12 @@ func (UnimplementedLifecycleServiceServer) DeleteVersion(context.Context, *Delet
 }
 func (UnimplementedLifecycleServiceServer) UndeleteVersion(context.Context, *UndeleteVersionRequest) (*UndeleteVersionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UndeleteVersion not implemented")
+}
+func (UnimplementedLifecycleServiceServer) GetStorageStats(context.Context, *GetStorageStatsRequest) (*GetStorageStatsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetStorageStats not implemented")
+}
+func (UnimplementedLifecycleServiceServer) CollectGarbage(context.Context, *CollectGarbageRequest) (*CollectGarbageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CollectGarbage not implemented")
 }
 func (UnimplementedLifecycleServiceServer) mustEmbedUnimplementedLifecycleServiceServer() {}
 func (UnimplementedLifecycleServiceServer) testEmbeddedByValue()                          {}
@@ -206,6 +252,42 @@ func _LifecycleService_UndeleteVersion_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _LifecycleService_GetStorageStats_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetStorageStatsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LifecycleServiceServer).GetStorageStats(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LifecycleService_GetStorageStats_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LifecycleServiceServer).GetStorageStats(ctx, req.(*GetStorageStatsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LifecycleService_CollectGarbage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CollectGarbageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LifecycleServiceServer).CollectGarbage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LifecycleService_CollectGarbage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LifecycleServiceServer).CollectGarbage(ctx, req.(*CollectGarbageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // LifecycleService_ServiceDesc is the grpc.ServiceDesc for LifecycleService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -224,6 +306,14 @@ var LifecycleService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UndeleteVersion",
 			Handler:    _LifecycleService_UndeleteVersion_Handler,
+		},
+		{
+			MethodName: "GetStorageStats",
+			Handler:    _LifecycleService_GetStorageStats_Handler,
+		},
+		{
+			MethodName: "CollectGarbage",
+			Handler:    _LifecycleService_CollectGarbage_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

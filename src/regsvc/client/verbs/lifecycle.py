@@ -7,9 +7,10 @@ from datetime import timedelta
 from regsvc import refs
 from regsvc.client import lifecycle
 from regsvc.client.author import author as who
-from regsvc.client.lifecycle import Deletion
+from regsvc.client.lifecycle import Collection, Deletion, Stats
 from regsvc.client.records import Version
 from regsvc.client.verbs.connections import Connections
+from regsvc.errors import InvalidArgument
 
 
 class Lifecycle(Connections):
@@ -62,3 +63,27 @@ class Lifecycle(Connections):
         reference = refs.parse_reference(ref)
         by = who() if author is None else author
         return lifecycle.undelete(self._connection(reference.server), reference.version, by)
+
+    def stats(self, *names: str) -> Stats:
+        """What versions take in the store, of which what is theirs alone, and what deleting them would free.
+
+        `names` are references (`team/fraud:3`) or models (`team/fraud`, all its versions); without one all there is.
+        Raises `NotFound`.
+        """
+        references = [refs.parse_reference(name) for name in names]
+        servers = {reference.server for reference in references} or {None}
+        if len(servers) > 1:
+            raise InvalidArgument("the versions are of several servers")
+        asked = [each.version if _names_version(each.version) else each.version.model for each in references]
+        return lifecycle.stats(self._connection(servers.pop()), asked)
+
+    def collect(self, *, dry_run: bool = False, full: bool = False) -> Collection:
+        """Purge deleted versions whose time has come and free what nobody needs; waits for the end.
+
+        `full` rewrites every pack that has anything dead in it. Raises `CollectionRunning`.
+        """
+        return lifecycle.collect(self._connection(None), dry_run=dry_run, full=full)
+
+
+def _names_version(ref: refs.VersionRef) -> bool:
+    return ref != refs.VersionRef(ref.model)

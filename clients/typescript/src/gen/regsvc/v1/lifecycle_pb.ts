@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file regsvc/v1/lifecycle.proto.
  */
 export const file_regsvc_v1_lifecycle: GenFile = /*@__PURE__*/
-  fileDesc("ChlyZWdzdmMvdjEvbGlmZWN5Y2xlLnByb3RvEglyZWdzdmMudjEiawoVQXJjaGl2ZVZlcnNpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIYXJjaGl2ZWQYAiABKAgSDgoGcmVhc29uGAMgASgJEg4KBmF1dGhvchgEIAEoCRISCgpyZXF1ZXN0X2lkGAUgASgJIj0KFkFyY2hpdmVWZXJzaW9uUmVzcG9uc2USIwoHdmVyc2lvbhgBIAEoCzISLnJlZ3N2Yy52MS5WZXJzaW9uIqEBChREZWxldGVWZXJzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBWZvcmNlGAIgASgIEg8KB2RyeV9ydW4YAyABKAgSJwoEa2VlcBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZyZWFzb24YBSABKAkSDgoGYXV0aG9yGAYgASgJEhIKCnJlcXVlc3RfaWQYByABKAkiYgoVRGVsZXRlVmVyc2lvblJlc3BvbnNlEiMKB3ZlcnNpb24YASABKAsyEi5yZWdzdmMudjEuVmVyc2lvbhIVCg11bnNldF9hbGlhc2VzGAIgAygJEg0KBWhvc3RzGAMgAygJIkoKFlVuZGVsZXRlVmVyc2lvblJlcXVlc3QSDAoEbmFtZRgBIAEoCRIOCgZhdXRob3IYAiABKAkSEgoKcmVxdWVzdF9pZBgDIAEoCSI+ChdVbmRlbGV0ZVZlcnNpb25SZXNwb25zZRIjCgd2ZXJzaW9uGAEgASgLMhIucmVnc3ZjLnYxLlZlcnNpb24ylwIKEExpZmVjeWNsZVNlcnZpY2USVQoOQXJjaGl2ZVZlcnNpb24SIC5yZWdzdmMudjEuQXJjaGl2ZVZlcnNpb25SZXF1ZXN0GiEucmVnc3ZjLnYxLkFyY2hpdmVWZXJzaW9uUmVzcG9uc2USUgoNRGVsZXRlVmVyc2lvbhIfLnJlZ3N2Yy52MS5EZWxldGVWZXJzaW9uUmVxdWVzdBogLnJlZ3N2Yy52MS5EZWxldGVWZXJzaW9uUmVzcG9uc2USWAoPVW5kZWxldGVWZXJzaW9uEiEucmVnc3ZjLnYxLlVuZGVsZXRlVmVyc2lvblJlcXVlc3QaIi5yZWdzdmMudjEuVW5kZWxldGVWZXJzaW9uUmVzcG9uc2VCIlogcmVnc3ZjLmRldi9nby9yZWdzdmMvdjE7cmVnc3ZjdjFiBnByb3RvMw", [file_google_protobuf_duration, file_regsvc_v1_registry]);
+  fileDesc("ChlyZWdzdmMvdjEvbGlmZWN5Y2xlLnByb3RvEglyZWdzdmMudjEiawoVQXJjaGl2ZVZlcnNpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIYXJjaGl2ZWQYAiABKAgSDgoGcmVhc29uGAMgASgJEg4KBmF1dGhvchgEIAEoCRISCgpyZXF1ZXN0X2lkGAUgASgJIj0KFkFyY2hpdmVWZXJzaW9uUmVzcG9uc2USIwoHdmVyc2lvbhgBIAEoCzISLnJlZ3N2Yy52MS5WZXJzaW9uIqEBChREZWxldGVWZXJzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBWZvcmNlGAIgASgIEg8KB2RyeV9ydW4YAyABKAgSJwoEa2VlcBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZyZWFzb24YBSABKAkSDgoGYXV0aG9yGAYgASgJEhIKCnJlcXVlc3RfaWQYByABKAkidgoVRGVsZXRlVmVyc2lvblJlc3BvbnNlEiMKB3ZlcnNpb24YASABKAsyEi5yZWdzdmMudjEuVmVyc2lvbhIVCg11bnNldF9hbGlhc2VzGAIgAygJEg0KBWhvc3RzGAMgAygJEhIKCmZyZWVkX3NpemUYBCABKAQiSgoWVW5kZWxldGVWZXJzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBmF1dGhvchgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIj4KF1VuZGVsZXRlVmVyc2lvblJlc3BvbnNlEiMKB3ZlcnNpb24YASABKAsyEi5yZWdzdmMudjEuVmVyc2lvbiKoAQoMU3RvcmFnZVVzYWdlEhAKCHZlcnNpb25zGAEgASgEEg0KBWZpbGVzGAIgASgEEhQKDGxvZ2ljYWxfc2l6ZRgDIAEoBBITCgtzdG9yZWRfc2l6ZRgEIAEoBBITCgt1bmlxdWVfc2l6ZRgFIAEoBBITCgtzaGFyZWRfc2l6ZRgGIAEoBBIOCgZjaHVua3MYByABKAQSEgoKZnJlZWRfc2l6ZRgIIAEoBCInChZHZXRTdG9yYWdlU3RhdHNSZXF1ZXN0Eg0KBW5hbWVzGAEgAygJIo0BChdHZXRTdG9yYWdlU3RhdHNSZXNwb25zZRImCgV1c2FnZRgBIAEoCzIXLnJlZ3N2Yy52MS5TdG9yYWdlVXNhZ2USKAoHZGVsZXRlZBgCIAEoCzIXLnJlZ3N2Yy52MS5TdG9yYWdlVXNhZ2USEQoJcGFja19zaXplGAMgASgEEg0KBXBhY2tzGAQgASgEIjYKFUNvbGxlY3RHYXJiYWdlUmVxdWVzdBIPCgdkcnlfcnVuGAEgASgIEgwKBGZ1bGwYAiABKAgikQEKFkNvbGxlY3RHYXJiYWdlUmVzcG9uc2USEAoIdmVyc2lvbnMYASABKAQSDgoGY2h1bmtzGAIgASgEEhIKCmZyZWVkX3NpemUYAyABKAQSEQoJZGVhZF9zaXplGAQgASgEEhUKDXBhY2tzX3JlbW92ZWQYBSABKAQSFwoPcGFja3NfcmV3cml0dGVuGAYgASgEMs0DChBMaWZlY3ljbGVTZXJ2aWNlElUKDkFyY2hpdmVWZXJzaW9uEiAucmVnc3ZjLnYxLkFyY2hpdmVWZXJzaW9uUmVxdWVzdBohLnJlZ3N2Yy52MS5BcmNoaXZlVmVyc2lvblJlc3BvbnNlElIKDURlbGV0ZVZlcnNpb24SHy5yZWdzdmMudjEuRGVsZXRlVmVyc2lvblJlcXVlc3QaIC5yZWdzdmMudjEuRGVsZXRlVmVyc2lvblJlc3BvbnNlElgKD1VuZGVsZXRlVmVyc2lvbhIhLnJlZ3N2Yy52MS5VbmRlbGV0ZVZlcnNpb25SZXF1ZXN0GiIucmVnc3ZjLnYxLlVuZGVsZXRlVmVyc2lvblJlc3BvbnNlEl0KD0dldFN0b3JhZ2VTdGF0cxIhLnJlZ3N2Yy52MS5HZXRTdG9yYWdlU3RhdHNSZXF1ZXN0GiIucmVnc3ZjLnYxLkdldFN0b3JhZ2VTdGF0c1Jlc3BvbnNlIgOQAgESVQoOQ29sbGVjdEdhcmJhZ2USIC5yZWdzdmMudjEuQ29sbGVjdEdhcmJhZ2VSZXF1ZXN0GiEucmVnc3ZjLnYxLkNvbGxlY3RHYXJiYWdlUmVzcG9uc2VCIlogcmVnc3ZjLmRldi9nby9yZWdzdmMvdjE7cmVnc3ZjdjFiBnByb3RvMw", [file_google_protobuf_duration, file_regsvc_v1_registry]);
 
 /**
  * Request for LifecycleService.ArchiveVersion.
@@ -175,6 +175,13 @@ export type DeleteVersionResponse = Message<"regsvc.v1.DeleteVersionResponse"> &
    * @generated from field: repeated string hosts = 3;
    */
   hosts: string[];
+
+  /**
+   * Bytes by which pack files shrink when it is purged and collected in full; see StorageUsage.freed_size.
+   *
+   * @generated from field: uint64 freed_size = 4;
+   */
+  freedSize: bigint;
 };
 
 /**
@@ -239,6 +246,226 @@ export const UndeleteVersionResponseSchema: GenMessage<UndeleteVersionResponse> 
   messageDesc(file_regsvc_v1_lifecycle, 5);
 
 /**
+ * StorageUsage is what some versions take together. All sizes are in bytes.
+ *
+ * @generated from message regsvc.v1.StorageUsage
+ */
+export type StorageUsage = Message<"regsvc.v1.StorageUsage"> & {
+  /**
+   * How many there are.
+   *
+   * @generated from field: uint64 versions = 1;
+   */
+  versions: bigint;
+
+  /**
+   * How many they have together.
+   *
+   * @generated from field: uint64 files = 2;
+   */
+  files: bigint;
+
+  /**
+   * Raw bytes of all files, each counted as often as it occurs: what as many plain copies would take.
+   *
+   * @generated from field: uint64 logical_size = 3;
+   */
+  logicalSize: bigint;
+
+  /**
+   * Stored bytes of their chunks, those of attachments too, each counted once.
+   *
+   * @generated from field: uint64 stored_size = 4;
+   */
+  storedSize: bigint;
+
+  /**
+   * Stored bytes of the chunks that nothing else needs: no other version, deleted ones included until they are purged, no
+   * build, no open upload.
+   *
+   * @generated from field: uint64 unique_size = 5;
+   */
+  uniqueSize: bigint;
+
+  /**
+   * Stored bytes of the other chunks: stored_size less unique_size.
+   *
+   * @generated from field: uint64 shared_size = 6;
+   */
+  sharedSize: bigint;
+
+  /**
+   * How many chunks they have, each counted once.
+   *
+   * @generated from field: uint64 chunks = 7;
+   */
+  chunks: bigint;
+
+  /**
+   * By how much the files of packs shrink when all of these versions are deleted, purged and collected in full: unique_size and
+   * what goes with it, which is headers, padding, index entries, manifests, recipes and emptied packs.
+   *
+   * @generated from field: uint64 freed_size = 8;
+   */
+  freedSize: bigint;
+};
+
+/**
+ * Describes the message regsvc.v1.StorageUsage.
+ * Use `create(StorageUsageSchema)` to create a new message.
+ */
+export const StorageUsageSchema: GenMessage<StorageUsage> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_lifecycle, 6);
+
+/**
+ * Request for LifecycleService.GetStorageStats.
+ *
+ * @generated from message regsvc.v1.GetStorageStatsRequest
+ */
+export type GetStorageStatsRequest = Message<"regsvc.v1.GetStorageStatsRequest"> & {
+  /**
+   * Versions (by number, alias or digest, deleted ones too) and models; at most 100. Together they are looked at as one, so
+   * that what they share only with each other is theirs alone. Empty means all there is.
+   *
+   * @generated from field: repeated string names = 1;
+   */
+  names: string[];
+};
+
+/**
+ * Describes the message regsvc.v1.GetStorageStatsRequest.
+ * Use `create(GetStorageStatsRequestSchema)` to create a new message.
+ */
+export const GetStorageStatsRequestSchema: GenMessage<GetStorageStatsRequest> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_lifecycle, 7);
+
+/**
+ * Response of LifecycleService.GetStorageStats.
+ *
+ * @generated from message regsvc.v1.GetStorageStatsResponse
+ */
+export type GetStorageStatsResponse = Message<"regsvc.v1.GetStorageStatsResponse"> & {
+  /**
+   * Of those that are not deleted.
+   *
+   * @generated from field: regsvc.v1.StorageUsage usage = 1;
+   */
+  usage?: StorageUsage | undefined;
+
+  /**
+   * Of those that are deleted and not purged.
+   *
+   * @generated from field: regsvc.v1.StorageUsage deleted = 2;
+   */
+  deleted?: StorageUsage | undefined;
+
+  /**
+   * Bytes of all files of packs, whoever needs what is in them.
+   *
+   * @generated from field: uint64 pack_size = 3;
+   */
+  packSize: bigint;
+
+  /**
+   * How many packs there are.
+   *
+   * @generated from field: uint64 packs = 4;
+   */
+  packs: bigint;
+};
+
+/**
+ * Describes the message regsvc.v1.GetStorageStatsResponse.
+ * Use `create(GetStorageStatsResponseSchema)` to create a new message.
+ */
+export const GetStorageStatsResponseSchema: GenMessage<GetStorageStatsResponse> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_lifecycle, 8);
+
+/**
+ * Request for LifecycleService.CollectGarbage.
+ *
+ * @generated from message regsvc.v1.CollectGarbageRequest
+ */
+export type CollectGarbageRequest = Message<"regsvc.v1.CollectGarbageRequest"> & {
+  /**
+   * Only says what would happen.
+   *
+   * @generated from field: bool dry_run = 1;
+   */
+  dryRun: boolean;
+
+  /**
+   * Rewrites every pack that has anything dead, not only those of which enough is (a setting of the server, a fifth unless changed).
+   *
+   * @generated from field: bool full = 2;
+   */
+  full: boolean;
+};
+
+/**
+ * Describes the message regsvc.v1.CollectGarbageRequest.
+ * Use `create(CollectGarbageRequestSchema)` to create a new message.
+ */
+export const CollectGarbageRequestSchema: GenMessage<CollectGarbageRequest> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_lifecycle, 9);
+
+/**
+ * Response of LifecycleService.CollectGarbage.
+ *
+ * @generated from message regsvc.v1.CollectGarbageResponse
+ */
+export type CollectGarbageResponse = Message<"regsvc.v1.CollectGarbageResponse"> & {
+  /**
+   * How many were purged.
+   *
+   * @generated from field: uint64 versions = 1;
+   */
+  versions: bigint;
+
+  /**
+   * How many are not stored any more.
+   *
+   * @generated from field: uint64 chunks = 2;
+   */
+  chunks: bigint;
+
+  /**
+   * Bytes by which the files of packs shrank.
+   *
+   * @generated from field: uint64 freed_size = 3;
+   */
+  freedSize: bigint;
+
+  /**
+   * Bytes that nobody needs and that stay for now: in packs of which too little is dead, that are in use, or that cannot be read.
+   *
+   * @generated from field: uint64 dead_size = 4;
+   */
+  deadSize: bigint;
+
+  /**
+   * How many were removed.
+   *
+   * @generated from field: uint64 packs_removed = 5;
+   */
+  packsRemoved: bigint;
+
+  /**
+   * How many were rewritten.
+   *
+   * @generated from field: uint64 packs_rewritten = 6;
+   */
+  packsRewritten: bigint;
+};
+
+/**
+ * Describes the message regsvc.v1.CollectGarbageResponse.
+ * Use `create(CollectGarbageResponseSchema)` to create a new message.
+ */
+export const CollectGarbageResponseSchema: GenMessage<CollectGarbageResponse> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_lifecycle, 10);
+
+/**
  * LifecycleService puts versions away, deletes them, and frees what nobody needs any more. The rules for names, errors and
  * retries stand at CapabilitiesService.
  *
@@ -285,6 +512,31 @@ export const LifecycleService: GenService<{
     methodKind: "unary";
     input: typeof UndeleteVersionRequestSchema;
     output: typeof UndeleteVersionResponseSchema;
+  },
+  /**
+   * What versions take in the store, what of that nothing else needs, and what deleting them would free.
+   * Errors: NOT_FOUND; INVALID_ARGUMENT (a name, more than 100 of them).
+   *
+   * @generated from rpc regsvc.v1.LifecycleService.GetStorageStats
+   */
+  getStorageStats: {
+    methodKind: "unary";
+    input: typeof GetStorageStatsRequestSchema;
+    output: typeof GetStorageStatsResponseSchema;
+  },
+  /**
+   * Purges deleted versions whose purge_time has come and frees what nobody needs any more: removes packs of which nothing is
+   * needed, and rewrites those of which enough is dead. Answers when that is done; a client that does not wait stops nothing.
+   * What an upload in progress relies on stays. The server also collects by itself, once a day unless changed. Calling it again
+   * collects again. Errors: FAILED_PRECONDITION, reason COLLECTION_RUNNING; UNAVAILABLE (the server stops: what is left is for the
+   * next one).
+   *
+   * @generated from rpc regsvc.v1.LifecycleService.CollectGarbage
+   */
+  collectGarbage: {
+    methodKind: "unary";
+    input: typeof CollectGarbageRequestSchema;
+    output: typeof CollectGarbageResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_regsvc_v1_lifecycle, 0);
