@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 from server.lifecycles import Lived
-from server.wire import LIMIT, Wire, name_of, stored_bytes
-from support import Server
+from server.wire import LIMIT, Wire, chunk_message, lines, name_of, recipe, stored_bytes
+from support import Server, wait_until
 
 from regsvc.store import FileSystem, Kind, read_footer
 from regsvc.v1 import artifact_pb2 as art
@@ -208,8 +208,6 @@ def test_a_chunk_that_an_upload_was_told_is_there_stays(wire: Wire) -> None:
 
 
 def test_what_arrived_in_an_upload_stays_before_any_file_names_it(wire: Wire) -> None:
-    from server.wire import chunk_message, recipe
-
     chance = random.Random(5)
     model = Lived(wire)
     pieces = [chance.randbytes(2 * MIB) for _ in range(34)]  # more than a pack
@@ -230,8 +228,6 @@ def test_what_arrived_in_an_upload_stays_before_any_file_names_it(wire: Wire) ->
 
 
 def test_logs_and_attachments_of_builds_stay(wire: Wire) -> None:
-    from server.wire import lines
-
     build = wire.create_build("logs/m")
     text = [b"line %d" % number for number in range(1000)]
     wire.append(build, lines(1, *text))
@@ -239,8 +235,6 @@ def test_logs_and_attachments_of_builds_stay(wire: Wire) -> None:
     wire.write_file(upload, "w", b"weights")
     version = wire.commit(upload).name
     wire.finish(build)
-    from support import wait_until
-
     wait_until(lambda: wire.build(build).log_digest, what="the sealed log")
     request = pb.DeleteVersionRequest(name=version, keep={"seconds": 0})
     wire.lifecycle.DeleteVersion(request, timeout=LIMIT)
