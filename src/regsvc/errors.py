@@ -146,6 +146,12 @@ class NotFound(RegsvcError):
     code, reason = Code.NOT_FOUND, "NOT_FOUND"
 
 
+class VersionDeleted(NotFound):
+    """The version was deleted; `undelete` has it back until its purge time."""
+
+    reason = "VERSION_DELETED"
+
+
 class AlreadyExists(RegsvcError):
     """A resource of that name exists."""
 
@@ -186,6 +192,24 @@ class VersionBad(FailedPrecondition):
     """The version was marked as bad."""
 
     reason = "VERSION_BAD"
+
+
+class VersionArchived(FailedPrecondition):
+    """The version is archived: no alias is moved to it."""
+
+    reason = "VERSION_ARCHIVED"
+
+
+class VersionInUse(FailedPrecondition):
+    """Aliases name the version, or hosts serve it."""
+
+    reason = "VERSION_IN_USE"
+
+
+class CollectionRunning(FailedPrecondition):
+    """A collection is running; one is enough."""
+
+    reason = "COLLECTION_RUNNING"
 
 
 class NoHistory(FailedPrecondition):

@@ -39,12 +39,9 @@ def catalog() -> Iterator[Catalog]:
 )
 def test_stored_tells_what_locate_finds(catalog: Catalog, asked: list[int], damaged: set[int]) -> None:
     digests = [digest(number) for number in [*asked, *damaged]]
-    ids = {
-        number: catalog.read(lambda db, n=number: chunks.stored(db, [digest(n)]))[digest(number)]
-        for number in damaged
-    }  # type: ignore[misc]
-    for chunk_id in ids.values():
-        catalog.write(lambda tx, i=chunk_id: chunks.mark_damaged(tx, i))  # type: ignore[misc]
+    places = catalog.read(lambda db: chunks.places(db, [digest(number) for number in damaged]))
+    for chunk in places.values():
+        catalog.write(lambda tx, chunk=chunk: chunks.mark_damaged(tx, chunk))  # type: ignore[misc]
     try:
         found = catalog.read(lambda db: chunks.stored(db, digests))
         located = catalog.read(lambda db: chunks.locate(db, digests))

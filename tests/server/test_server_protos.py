@@ -28,6 +28,7 @@ RETRIED = {
     "WriteChunks": "What was taken before an error stays",
     "LogRecord": "a field that is set replaces what was there",
     "WriteAttachment": "to retry, send it again",
+    "CollectGarbage": "Calling it again collects again",
     "Redeliver": "Called again, it is sent again",
     "TestWebhook": "Called again, it is sent again",
     "AppendLog": "Each response acknowledges all lines up to its number",

@@ -20,6 +20,7 @@ from regsvc.v1 import (
     capabilities_pb2_grpc,
     deployment_pb2_grpc,
     event_pb2_grpc,
+    lifecycle_pb2_grpc,
     promotion_pb2_grpc,
     registry_pb2_grpc,
 )
@@ -42,6 +43,7 @@ class Wire:
         self.registry = registry_pb2_grpc.RegistryServiceStub(self.channel)
         self.promotions = promotion_pb2_grpc.PromotionServiceStub(self.channel)
         self.deployments = deployment_pb2_grpc.DeploymentServiceStub(self.channel)
+        self.lifecycle = lifecycle_pb2_grpc.LifecycleServiceStub(self.channel)
         self.events = event_pb2_grpc.EventServiceStub(self.channel)
         self.capabilities = capabilities_pb2_grpc.CapabilitiesServiceStub(self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from regsvc.catalog import events, models
@@ -15,14 +15,14 @@ MAX_ALIASES = 1000
 
 _SELECT = """
 SELECT a.id, n.name, m.name, a.name, v.number, a.updated_at
-FROM aliases a
+FROM set_aliases a
 JOIN models m ON m.id = a.model_id
 JOIN namespaces n ON n.id = m.namespace_id
 JOIN versions v ON v.id = a.version_id
 """
 
 _SELECT_CHANGES = """
-SELECT c.id, v.number, p.number, c.at, c.author, c.reason, c.kind
+SELECT c.id, CASE WHEN c.kind = 3 THEN NULL ELSE v.number END, p.number, c.at, c.author, c.reason, c.kind
 FROM alias_changes c
 JOIN versions v ON v.id = c.version_id
 LEFT JOIN versions p ON p.id = c.previous_version_id
@@ -45,6 +45,7 @@ class Kind(IntEnum):
     SET = 0
     PROMOTE = 1
     ROLLBACK = 2
+    UNSET = 3
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class AliasChange:
     """One entry of an alias's history."""
 
     id: int
-    version: VersionRef
+    version: VersionRef | None
+    """None when it named nothing from then on."""
     previous: VersionRef | None
     at: int
     author: str
@@ -70,10 +72,11 @@ class AliasChange:
     kind: Kind
 
 
-def find(db: Reader, name: AliasName) -> Alias:
-    """Raises `NotFound`."""
+def find(db: Reader, name: AliasName, *, ever: bool = False) -> Alias:
+    """What it names, with `ever` or named before it was unset. Raises `NotFound`."""
+    select = _SELECT.replace("set_aliases", "aliases") if ever else _SELECT
     row = db.row(
-        _SELECT + "WHERE n.name = ? AND m.name = ? AND a.name = ?",
+        select + "WHERE n.name = ? AND m.name = ? AND a.name = ?",
         [name.model.namespace, name.model.model, name.alias],
     )
     if row is None:
@@ -89,7 +92,7 @@ def of_model(db: Reader, model_id: int) -> list[Alias]:
 def named(db: Reader, name: AliasName) -> int | None:
     """Id of the version that an alias names; None when it names none."""
     found: int | None = db.value(
-        "SELECT a.version_id FROM aliases a JOIN models m ON m.id = a.model_id"
+        "SELECT a.version_id FROM set_aliases a JOIN models m ON m.id = a.model_id"
         " JOIN namespaces n ON n.id = m.namespace_id WHERE n.name = ? AND m.name = ? AND a.name = ?",
         [name.model.namespace, name.model.model, name.alias],
     )
@@ -118,8 +121,10 @@ def point(tx: Transaction, name: AliasName, version_id: int, by: Move) -> None:
     Asks no rules: see `rules`. Raises `ResourceExhausted` when the model has too many aliases.
     """
     model_id = models.find_id(tx, name.model)
-    row = tx.row("SELECT id, version_id FROM aliases WHERE model_id = ? AND name = ?", [model_id, name.alias])
-    current = None if row is None else row[1]
+    row = tx.row(
+        "SELECT id, version_id, unset FROM aliases WHERE model_id = ? AND name = ?", [model_id, name.alias]
+    )
+    current = None if row is None or row[2] else row[1]
     if current == version_id:
         return
     if row is None:
@@ -132,15 +137,12 @@ def point(tx: Transaction, name: AliasName, version_id: int, by: Move) -> None:
         at = tx.now
     else:
         alias_id = row[0]
-        # A clock that was set back must not turn the history round: no move is dated before the one it follows.
-        last = tx.value("SELECT max(at) FROM alias_changes WHERE alias_id = ?", [alias_id])
-        at = tx.now if last is None else max(tx.now, last)
-        tx.run("UPDATE aliases SET version_id = ?, updated_at = ? WHERE id = ?", [version_id, at, alias_id])
-    tx.run(
-        "INSERT INTO alias_changes (alias_id, version_id, previous_version_id, at, author, reason, kind)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [alias_id, version_id, current, at, by.author, by.reason, int(by.kind)],
-    )
+        at = _after_last(tx, alias_id)
+        tx.run(
+            "UPDATE aliases SET version_id = ?, unset = 0, updated_at = ? WHERE id = ?",
+            [version_id, at, alias_id],
+        )
+    _note(tx, alias_id, version_id, current, at, by)
     models.touch(tx, model_id)
     tx.notify(name.wire)
     events.record(
@@ -152,6 +154,38 @@ def point(tx: Transaction, name: AliasName, version_id: int, by: Move) -> None:
         kind=by.kind.name.lower(),
         author=by.author,
         reason=by.reason,
+    )
+
+
+def unset(tx: Transaction, name: AliasName, by: Move) -> None:
+    """Make an alias name nothing, which must name something; its history stays."""
+    row = tx.row(
+        "SELECT id, version_id FROM set_aliases WHERE model_id = ? AND name = ?",
+        [models.find_id(tx, name.model), name.alias],
+    )
+    assert row is not None, "the caller has looked"
+    alias_id, current = row
+    at = _after_last(tx, alias_id)
+    tx.run("UPDATE aliases SET unset = 1, updated_at = ? WHERE id = ?", [at, alias_id])
+    _note(tx, alias_id, current, current, at, replace(by, kind=Kind.UNSET))
+    models.touch(tx, models.find_id(tx, name.model))
+    tx.notify(name.wire)
+    was = _ref(tx, name.model, current).wire
+    events.record(tx, "alias.unset", name.wire, previous_version=was, author=by.author, reason=by.reason)
+
+
+def _after_last(db: Transaction, alias_id: int) -> int:
+    """Now, or later: a clock that was set back must not date a move before the one it follows."""
+    last = db.value("SELECT max(at) FROM alias_changes WHERE alias_id = ?", [alias_id])
+    return db.now if last is None else max(db.now, last)
+
+
+def _note(tx: Transaction, alias_id: int, version_id: int, previous: int | None, at: int, by: Move) -> None:
+    """Add to the history. What names nothing bears the version that it named before."""
+    tx.run(
+        "INSERT INTO alias_changes (alias_id, version_id, previous_version_id, at, author, reason, kind)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [alias_id, version_id, previous, at, by.author, by.reason, int(by.kind)],
     )
 
 
@@ -170,12 +204,16 @@ def change_at(db: Reader, alias: Alias, at: int) -> AliasChange | None:
         _SELECT_CHANGES + "WHERE c.alias_id = ? AND c.at <= ? ORDER BY c.at DESC, c.id DESC LIMIT 1",
         [alias.id, at],
     )
-    return None if row is None else _change(alias.name.model, row)
+    change = None if row is None else _change(alias.name.model, row)
+    return None if change is None or change.version is None else change
 
 
 def moves(db: Reader, alias: Alias) -> list[tuple[int, Kind]]:
     """Every move of an alias, oldest first: the id of the version that it named from then on, and how."""
-    rows = db.rows("SELECT version_id, kind FROM alias_changes WHERE alias_id = ? ORDER BY id", [alias.id])
+    rows = db.rows(
+        "SELECT version_id, kind FROM alias_changes WHERE alias_id = ? AND kind <> ? ORDER BY id",
+        [alias.id, int(Kind.UNSET)],
+    )
     return [(version_id, Kind(kind)) for version_id, kind in rows]
 
 
@@ -193,7 +231,7 @@ def _change(model: ModelName, row: Row) -> AliasChange:
     change_id, number, previous, at, author, reason, kind = row
     return AliasChange(
         change_id,
-        VersionRef(model, number=number),
+        None if number is None else VersionRef(model, number=number),
         None if previous is None else VersionRef(model, number=previous),
         at,
         author,

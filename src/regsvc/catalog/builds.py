@@ -140,7 +140,9 @@ def metadata(db: Reader, build: Build) -> Metadata:
 
 def versions(db: Reader, build: Build) -> list[VersionRef]:
     """What the build published, by number."""
-    rows = db.rows("SELECT number FROM versions WHERE build_id = ? ORDER BY number", [build.id])
+    rows = db.rows(
+        "SELECT number FROM versions WHERE build_id = ? AND deleted_at IS NULL ORDER BY number", [build.id]
+    )
     return [VersionRef(build.name.model, number=number) for (number,) in rows]
 
 

@@ -42,6 +42,8 @@ class PackFacts:
     record_count: int
     chunks: Sequence[tuple[bytes, int, int, int, int]]
     """(digest, record offset, stored size, raw size, codec)"""
+    notes: Sequence[tuple[int, int, bytes, int]] = ()
+    """Records that are no chunks: (record offset, kind, digest, stored size)"""
 
 
 def any_indexed(db: Reader, digests: Sequence[bytes]) -> bool:
@@ -62,6 +64,15 @@ def stored(db: Reader, digests: Sequence[bytes]) -> dict[bytes, int]:
     return found
 
 
+def places(db: Reader, digests: Sequence[bytes]) -> dict[bytes, Chunk]:
+    """Where these chunks are, sound or not."""
+    rows = db.rows_in(
+        f"SELECT {_COLUMNS} FROM chunks c JOIN packs p ON p.id = c.pack_id WHERE c.digest IN ({{}})",  # noqa: S608
+        digests,
+    )
+    return {row[1]: Chunk(*row) for row in rows}
+
+
 def locate(db: Reader, digests: Sequence[bytes]) -> dict[bytes, Chunk]:
     """The sound chunks among these digests."""
     rows = db.rows_in(
@@ -75,10 +86,11 @@ def locate(db: Reader, digests: Sequence[bytes]) -> dict[bytes, Chunk]:
 def add_pack(tx: Transaction, pack: PackFacts) -> None:
     """Index a sealed pack. A chunk that is there already stays where it is, unless it was damaged."""
     pack_id = tx.insert(
-        "INSERT INTO packs (name, size, records, created_at) VALUES (?, ?, ?, ?)"
+        "INSERT INTO packs (name, size, records, created_at, noted) VALUES (?, ?, ?, ?, 1)"
         " ON CONFLICT (name) DO UPDATE SET size = excluded.size RETURNING id",
         [pack.name, pack.size, pack.record_count, tx.now],
     )
+    add_notes(tx, pack_id, pack.notes)
     tx.run_many(
         "INSERT INTO chunks (digest, pack_id, record_offset, stored_size, raw_size, codec) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (digest) DO UPDATE SET pack_id = excluded.pack_id, record_offset = excluded.record_offset,"
@@ -87,14 +99,39 @@ def add_pack(tx: Transaction, pack: PackFacts) -> None:
     )
 
 
+def add_notes(tx: Transaction, pack_id: int, notes: Sequence[tuple[int, int, bytes, int]]) -> None:
+    """Index the records of a pack that are no chunks: what a pack holds has to be known without reading it."""
+    tx.run_many(
+        "INSERT INTO pack_notes (pack_id, record_offset, kind, digest, stored_size) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        [(pack_id, *note) for note in notes],
+    )
+
+
+def packs_not_noted(db: Reader) -> list[tuple[int, str]]:
+    """(id, name) of packs of which nobody knows what they hold beside chunks."""
+    return [(row[0], row[1]) for row in db.rows("SELECT id, name FROM packs WHERE noted = 0")]
+
+
+def note_pack(tx: Transaction, pack_id: int, notes: Sequence[tuple[int, int, bytes, int]]) -> None:
+    """Note what a pack holds beside chunks."""
+    add_notes(tx, pack_id, notes)
+    tx.run("UPDATE packs SET noted = 1 WHERE id = ?", [pack_id])
+
+
 def pack_names(db: Reader) -> set[str]:
     """All indexed packs."""
     return {name for (name,) in db.rows("SELECT name FROM packs")}
 
 
-def mark_damaged(tx: Transaction, chunk_id: int) -> None:
+def mark_damaged(tx: Transaction, chunk: Chunk) -> None:
     """A damaged chunk reads as missing, so that the next push of the same content heals it."""
-    tx.run("UPDATE chunks SET damaged = 1 WHERE id = ?", [chunk_id])
+    # By its place: meanwhile it may have been healed elsewhere, or collected and its id given to another.
+    tx.run(
+        "UPDATE chunks SET damaged = 1 WHERE digest = ? AND record_offset = ?"
+        " AND pack_id = (SELECT id FROM packs WHERE name = ?)",
+        [chunk.digest, chunk.offset, chunk.pack],
+    )
 
 
 def pin(tx: Transaction, upload_id: str, chunk_ids: Iterable[int]) -> None:

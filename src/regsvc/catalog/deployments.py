@@ -22,7 +22,7 @@ FROM deployments d
 JOIN models m ON m.id = d.model_id
 JOIN namespaces n ON n.id = m.namespace_id
 LEFT JOIN versions v ON v.id = d.version_id
-LEFT JOIN aliases a ON a.model_id = d.model_id AND a.name = d.alias
+LEFT JOIN set_aliases a ON a.model_id = d.model_id AND a.name = d.alias
 LEFT JOIN versions t ON t.id = a.version_id
 """
 
@@ -112,7 +112,7 @@ def report(tx: Transaction, deployment_id: int, told: Report) -> None:
     now = get(tx, deployment_id)
     if now is None:
         raise NotFound("the deployment was forgotten")
-    version_id = None if told.version is None else versions.resolve(tx, told.version)
+    version_id = None if told.version is None else versions.resolve(tx, told.version, deleted=True)
     serving = now.serving_at if told.version == now.version else None if version_id is None else tx.now
     tx.run(
         "UPDATE deployments SET version_id = ?, serving_at = ?, state = ?, error = ?, seen_at = ? WHERE id = ?",

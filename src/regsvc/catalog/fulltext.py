@@ -18,6 +18,17 @@ def add_version(
     )
 
 
+def remove_version(
+    tx: Transaction, version_id: int, model: ModelName, description: str, card: str, labels: Sequence[str]
+) -> None:
+    """Undo `add_version`, with the same words: the index does not keep them."""
+    tx.run(
+        "INSERT INTO version_text (version_text, rowid, name, description, card, labels) VALUES"
+        " ('delete', ?, ?, ?, ?, ?)",
+        [version_id, f"{model.namespace} {model.model}", description, card, "\n".join(labels)],
+    )
+
+
 def add_model(tx: Transaction, model_id: int, name: ModelName, description: str) -> None:
     """Make a new model found by its words."""
     tx.run(

@@ -185,7 +185,7 @@ def named(db: Reader, things: Iterable[Thing]) -> dict[Thing, Named]:
         ids.setdefault(thing.kind, []).append(thing.id)
     found = {Thing(Kind.ELSEWHERE, uri): Named(str(uri)) for uri in ids.get(Kind.ELSEWHERE, ())}
     aliases: dict[int, list[str]] = {}
-    pointing = "SELECT version_id, name FROM aliases WHERE version_id IN ({}) ORDER BY name"
+    pointing = "SELECT version_id, name FROM set_aliases WHERE version_id IN ({}) ORDER BY name"
     for version_id, alias in db.rows_in(pointing, ids.get(Kind.VERSION, ())):
         aliases.setdefault(version_id, []).append(alias)
     for kind, name, sql in _NAMES:

@@ -10,8 +10,10 @@ from regsvc.errors import AlreadyExists, NotFound
 from regsvc.refs import ModelName
 
 _SELECT = """
-SELECT m.id, n.name, m.name, m.description, m.created_at, m.updated_at, m.last_version,
-       (SELECT count(*) FROM versions v WHERE v.model_id = m.id)
+SELECT m.id, n.name, m.name, m.description, m.created_at, m.updated_at,
+       coalesce((SELECT v.number FROM versions v WHERE v.model_id = m.id AND v.deleted_at IS NULL
+                 AND v.archived_at IS NULL ORDER BY v.number DESC LIMIT 1), 0),
+       (SELECT count(*) FROM versions v WHERE v.model_id = m.id AND v.deleted_at IS NULL)
 FROM models m JOIN namespaces n ON n.id = m.namespace_id
 """
 
@@ -26,7 +28,7 @@ class Model:
     created_at: int
     updated_at: int
     latest_version: int
-    """0 when there is none."""
+    """Number of what `latest` names; 0 when there is none."""
     version_count: int
 
 

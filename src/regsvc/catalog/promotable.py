@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from regsvc.catalog import events, models
 from regsvc.catalog.database import Transaction
-from regsvc.catalog.versions import Version
-from regsvc.errors import FailedPrecondition, VersionBad
+from regsvc.catalog.versions import Version, gone
+from regsvc.errors import RegsvcError, VersionArchived, VersionBad
 
 
-def promotable(version: Version) -> FailedPrecondition | None:
+def promotable(version: Version) -> RegsvcError | None:
     """Why no alias is moved to this version; None when one may be."""
+    if version.deleted_at is not None:
+        return gone(version)
+    if version.archived_at is not None:
+        return VersionArchived(
+            f"{version.ref} is archived; `regsvc archive {version.ref} --undo` takes it out",
+            version=version.ref.wire,
+        )
     if version.bad:
         return VersionBad(
             f"{version.ref} is marked as bad: {version.bad_reason}",

@@ -93,6 +93,14 @@ def count_open(db: Reader) -> int:
     return int(db.value("SELECT count(*) FROM uploads WHERE state = ?", [UploadState.OPEN]))
 
 
+def any_open(db: Reader, before: int) -> bool:
+    """Whether an upload is open that was opened before a moment."""
+    found = db.value(
+        "SELECT 1 FROM uploads WHERE state = ? AND created_at < ? LIMIT 1", [UploadState.OPEN, before]
+    )
+    return found is not None
+
+
 def close(tx: Transaction, upload_id: str, state: UploadState, version_id: int | None = None) -> None:
     """End an upload and let go of what it pinned."""
     tx.run("UPDATE uploads SET state = ?, version_id = ? WHERE id = ?", [state, version_id, upload_id])

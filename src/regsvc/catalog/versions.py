@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from regsvc.catalog import models, records
 from regsvc.catalog.database import Reader, Row, Transaction
 from regsvc.catalog.records import Metadata
-from regsvc.errors import NotFound
+from regsvc.errors import NotFound, VersionDeleted
 from regsvc.refs import BuildName, ModelName, VersionRef
 
 _SELECT = """
 SELECT v.id, n.name, m.name, v.number, v.digest, v.file_count, v.size, v.stored_size, v.description,
-       v.created_at, b.number, f.digest, v.record_digest, v.author, v.bad, v.bad_reason
+       v.created_at, b.number, f.digest, v.record_digest, v.author, v.bad, v.bad_reason, v.archived_at,
+       v.deleted_at, v.purge_at, v.purged
 FROM versions v
 JOIN models m ON m.id = v.model_id
 JOIN namespaces n ON n.id = m.namespace_id
@@ -23,11 +25,18 @@ LEFT JOIN files f ON f.id = b.log_file_id
 
 
 _SELECT_ID = """
-SELECT v.id
+SELECT v.id, v.deleted_at
 FROM models m
 JOIN namespaces n ON n.id = m.namespace_id
 JOIN versions v ON v.model_id = m.id
 """
+
+
+LATEST = (
+    "SELECT number FROM versions WHERE model_id = m.id AND deleted_at IS NULL AND archived_at IS NULL"
+    " ORDER BY number DESC LIMIT 1"
+)
+"""The number of what `latest` names, of a model m."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,12 @@ class Version:
     """Who pushed it, as the client said."""
     bad: bool = False
     bad_reason: str = ""
+    archived_at: int | None = None
+    deleted_at: int | None = None
+    purge_at: int | None = None
+    """From when on a deleted version cannot be had back."""
+    purged: bool = False
+    """Nothing but this row is left of it."""
 
     @property
     def ref(self) -> VersionRef:
@@ -87,39 +102,59 @@ class NewVersion:
     author: str = ""
 
 
-def resolve(db: Reader, ref: VersionRef) -> int:
-    """The id of the version that a reference names now. Raises `NotFound`."""
+def resolve(db: Reader, ref: VersionRef, *, deleted: bool = False) -> int:
+    """The id of the version that a reference names now, with `deleted` even of one that is. Raises `NotFound`."""
     clause, parameters = _named(ref)
-    found = db.value(_SELECT_ID + clause, parameters)
-    if found is None:
+    row = db.row(_SELECT_ID + clause, parameters)
+    if row is None:
         raise _missing(db, ref)
-    return int(found)
+    version_id, deleted_at = row
+    if deleted_at is not None and not deleted:
+        raise gone(get(db, version_id))
+    return int(version_id)
 
 
-def find(db: Reader, ref: VersionRef) -> Version:
-    """Raises `NotFound`."""
+def find(db: Reader, ref: VersionRef, *, deleted: bool = False) -> Version:
+    """With `deleted` also one that is deleted and can be had back. Raises `NotFound`, `VersionDeleted`."""
     clause, parameters = _named(ref)
     row = db.row(_SELECT + clause, parameters)
     if row is None:
         raise _missing(db, ref)
-    return _version(db, row)
+    version = _version(db, row)
+    if version.deleted_at is not None and (version.purged or not deleted):
+        raise gone(version)
+    return version
+
+
+def gone(version: Version) -> VersionDeleted:
+    """That a version is deleted, and whether it can be had back."""
+    assert version.deleted_at is not None, "the caller has looked"
+    if version.purged or version.purge_at is None:
+        return VersionDeleted(f"{version.ref} was deleted and is gone for good", version=version.ref.wire)
+    until = datetime.fromtimestamp(version.purge_at / 1e6, UTC).isoformat(timespec="seconds")
+    return VersionDeleted(
+        f"{version.ref} is deleted; `regsvc undelete {version.ref}` has it back until {until}",
+        version=version.ref.wire,
+        purge_time=until,
+    )
 
 
 def _named(ref: VersionRef) -> tuple[str, list[object]]:
     """The end of a query over versions v, models m and namespaces n that leaves the one a reference names."""
     parameters: list[object] = [ref.model.namespace, ref.model.model]
     if ref.alias is not None:
-        clause = "v.id = (SELECT version_id FROM aliases WHERE model_id = m.id AND name = ?)"
+        clause = "v.id = (SELECT version_id FROM set_aliases WHERE model_id = m.id AND name = ?)"
         parameters.append(ref.alias)
     elif ref.digest is not None:
         # The plus keeps the order from being taken from an index, which would walk all versions of the model.
-        clause = "v.digest = ? ORDER BY +v.number DESC LIMIT 1"
+        # Of equal ones the newest that is not deleted, else a deleted one, which is to be told apart from none.
+        clause = "v.digest = ? ORDER BY v.deleted_at IS NOT NULL, +v.number DESC LIMIT 1"
         parameters.append(bytes.fromhex(ref.digest))
     elif ref.number is not None:
         clause = "v.number = ?"
         parameters.append(ref.number)
     else:
-        clause = "v.number = (SELECT max(number) FROM versions WHERE model_id = m.id)"
+        clause = f"v.number = ({LATEST})"
     return f"WHERE n.name = ? AND m.name = ? AND {clause}", parameters
 
 
@@ -151,10 +186,11 @@ def get(db: Reader, version_id: int) -> Version:
     return _version(db, row)
 
 
-def page(db: Reader, model_id: int, before: int, limit: int) -> list[Version]:
-    """Versions of a model, newest first, with a number below `before`."""
+def page(db: Reader, model_id: int, before: int, limit: int, *, deleted: bool = False) -> list[Version]:
+    """Versions of a model, newest first, with a number below `before`; with `deleted` also those not purged yet."""
+    shown = "v.purged = 0" if deleted else "v.deleted_at IS NULL"
     rows = db.rows(
-        f"{_SELECT} WHERE v.model_id = ? AND v.number < ? ORDER BY v.number DESC LIMIT ?",
+        f"{_SELECT} WHERE v.model_id = ? AND v.number < ? AND {shown} ORDER BY v.number DESC LIMIT ?",
         [model_id, before, limit],
     )
     return [_version(db, row) for row in rows]
@@ -228,9 +264,10 @@ def files_by_path(db: Reader, version_id: int, paths: Sequence[str]) -> dict[str
 
 def _version(db: Reader, row: Row) -> Version:
     (version_id, namespace, model, number, digest, file_count, size, stored_size, description) = row[:9]
-    created_at, build_number, log_digest, record_digest, author, bad, bad_reason = row[9:]
+    created_at, build_number, log_digest, record_digest, author, bad, bad_reason = row[9:16]
+    archived_at, deleted_at, purge_at, purged = row[16:]
     name = ModelName(namespace, model)
-    aliases = db.rows("SELECT name FROM aliases WHERE version_id = ? ORDER BY name", [version_id])
+    aliases = db.rows("SELECT name FROM set_aliases WHERE version_id = ? ORDER BY name", [version_id])
     return Version(
         id=version_id,
         model=name,
@@ -248,4 +285,8 @@ def _version(db: Reader, row: Row) -> Version:
         author=author,
         bad=bool(bad),
         bad_reason=bad_reason,
+        archived_at=archived_at,
+        deleted_at=deleted_at,
+        purge_at=purge_at,
+        purged=bool(purged),
     )

@@ -25,15 +25,16 @@ from regsvc.client.records import Alias, AliasChange, File, Model, Version
 
 @click.command()
 @click.argument("model", required=False)
+@click.option("--deleted", is_flag=True, help="Of a model: deleted versions too, if they can be had back.")
 @json_option
 @click.pass_context
-def ls(ctx: click.Context, model: str | None, as_json: bool) -> None:
+def ls(ctx: click.Context, model: str | None, deleted: bool, as_json: bool) -> None:
     """List all models; with [NAMESPACE/]MODEL its versions, newest first."""
     client = connect_from_context(ctx)
     if model is None:
         _list_models(list(client.models()), as_json)
     else:
-        _list_versions(list(client.versions(model)), as_json)
+        _list_versions(list(client.versions(model, deleted=deleted)), as_json)
 
 
 @click.command()
@@ -128,7 +129,7 @@ def history(ctx: click.Context, name: str, as_json: bool) -> None:
     for each in changes:
         table.add_row(
             human_time(each.time),
-            escape(each.reference),
+            escape(each.reference or "-"),
             escape(each.previous or "-"),
             each.kind,
             escape(each.author or "-"),
@@ -160,6 +161,9 @@ def version_document(version: Version) -> dict[str, Any]:
         "author": version.author,
         "bad": version.bad,
         "bad_reason": version.bad_reason,
+        "archived": json_time(version.archived),
+        "deleted": json_time(version.deleted),
+        "purge": json_time(version.purge),
         "description": version.description,
         "params": dict(version.params),
         "metrics": dict(version.metrics),
@@ -213,7 +217,7 @@ def _list_versions(versions: Iterable[Version], as_json: bool) -> None:
     table = new_table("VERSION", "CREATED", "FILES", "SIZE", "ALIASES", "DIGEST")
     for each in versions:
         table.add_row(
-            escape(each.reference),
+            escape(each.reference) + _mark(each),
             human_time(each.created),
             str(each.files),
             human_size(each.bytes),
@@ -223,6 +227,10 @@ def _list_versions(versions: Iterable[Version], as_json: bool) -> None:
     console().print(table)
 
 
+def _mark(version: Version) -> str:
+    return " deleted" if version.deleted else " archived" if version.archived else ""
+
+
 def _version_rows(version: Version) -> list[tuple[str, str]]:
     return [
         ("version", version.reference),
@@ -230,6 +238,7 @@ def _version_rows(version: Version) -> list[tuple[str, str]]:
         ("created", human_time(version.created)),
         ("author", version.author),
         ("bad", version.bad_reason),
+        ("archived", human_time(version.archived) if version.archived else ""),
         ("size", f"{human_size(version.bytes)} in {version.files} files"),
         ("stored", f"{human_size(version.stored_bytes)}, shared chunks included"),
         ("aliases", " ".join(version.aliases)),

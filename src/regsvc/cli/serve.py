@@ -51,6 +51,11 @@ from regsvc.store import AlreadyLocked, StoreFull
 )
 @click.option("--webhook-pace", type=float, metavar="FACTOR", help="On the pauses between tries.  [1]")
 @click.option("--webhook-allow-private", metavar="1|0", help="Send webhooks to private addresses, too.  [0]")
+@click.option(
+    "--delete-keep", type=float, metavar="SECONDS", help="Deleted versions can be had back.  [604800]"
+)
+@click.option("--collect-every", type=float, metavar="SECONDS", help="Between collections.  [86400]")
+@click.option("--collect-dead", type=float, metavar="PART", help="Of a pack, for it to be rewritten.  [0.2]")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.  [info]")
 def serve(config: Path | None, **flags: object) -> None:
     """Run a server on a data directory.

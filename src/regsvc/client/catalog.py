@@ -16,9 +16,9 @@ from regsvc.v1 import artifact_pb2, registry_pb2
 _PAGE = 200
 
 
-def get_version(connection: Connection, ref: refs.VersionRef) -> records.Version:
+def get_version(connection: Connection, ref: refs.VersionRef, *, deleted: bool = False) -> records.Version:
     """Raises `NotFound`."""
-    request = registry_pb2.GetVersionRequest(name=ref.wire)
+    request = registry_pb2.GetVersionRequest(name=ref.wire, include_deleted=deleted)
     return records.version_from(connection.call(connection.registry.GetVersion, request).version)
 
 
@@ -36,9 +36,11 @@ def list_models(connection: Connection, namespace: str | None) -> Iterator[recor
         yield from map(records.model_from, page.models)
 
 
-def list_versions(connection: Connection, model: refs.ModelName) -> Iterator[records.Version]:
+def list_versions(
+    connection: Connection, model: refs.ModelName, *, deleted: bool = False
+) -> Iterator[records.Version]:
     """Newest first. Raises `NotFound`."""
-    request = registry_pb2.ListVersionsRequest(parent=model.wire, page_size=_PAGE)
+    request = registry_pb2.ListVersionsRequest(parent=model.wire, page_size=_PAGE, include_deleted=deleted)
     for page in _pages(connection, connection.registry.ListVersions, request):
         yield from map(records.version_from, page.versions)
 

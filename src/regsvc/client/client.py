@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from regsvc.client.verbs.builds import Builds
 from regsvc.client.verbs.deployments import Deployments
+from regsvc.client.verbs.lifecycle import Lifecycle
 from regsvc.client.verbs.metrics import Metrics
 from regsvc.client.verbs.models import Models
 from regsvc.client.verbs.promotions import Promotions
@@ -34,7 +35,7 @@ def connect(endpoint: str | None = None) -> Client:
     return Client(endpoint or os.environ.get(ENDPOINT_VARIABLE) or DEFAULT_ENDPOINT)
 
 
-class Client(Models, Promotions, Records, Metrics, Builds, Deployments, Webhooks):
+class Client(Models, Promotions, Records, Metrics, Builds, Deployments, Lifecycle, Webhooks):
     """A model registry. Any number of threads may use one; close it, or use it as a context manager.
 
     References are `[namespace/]model[:N | @alias | @b3:HEX]`; one that begins with `regsvc://host[:port]/` goes

@@ -25,6 +25,7 @@ from regsvc.v1 import (
     dataset_pb2_grpc,
     deployment_pb2_grpc,
     event_pb2_grpc,
+    lifecycle_pb2_grpc,
     lineage_pb2_grpc,
     metric_pb2_grpc,
     promotion_pb2_grpc,
@@ -81,6 +82,7 @@ class Connection:
         self.builds = build_pb2_grpc.BuildServiceStub(self._channel)
         self.registry = registry_pb2_grpc.RegistryServiceStub(self._channel)
         self.search = search_pb2_grpc.SearchServiceStub(self._channel)
+        self.lifecycle = lifecycle_pb2_grpc.LifecycleServiceStub(self._channel)
         self.lineage = lineage_pb2_grpc.LineageServiceStub(self._channel)
         self.metrics = metric_pb2_grpc.MetricServiceStub(self._channel)
         self.promotions = promotion_pb2_grpc.PromotionServiceStub(self._channel)

@@ -17,6 +17,7 @@ Param: TypeAlias = str | int | float | bool
 _CHANGE_KINDS = {
     registry_pb2.ALIAS_CHANGE_KIND_PROMOTE: "promote",
     registry_pb2.ALIAS_CHANGE_KIND_ROLLBACK: "rollback",
+    registry_pb2.ALIAS_CHANGE_KIND_UNSET: "unset",
 }
 
 
@@ -55,6 +56,12 @@ class Version:
     bad: bool = False
     """Somebody marked it as bad, for `bad_reason`."""
     bad_reason: str = ""
+    archived: datetime | None = None
+    """Since when it is archived."""
+    deleted: datetime | None = None
+    """Since when it is deleted."""
+    purge: datetime | None = None
+    """From when on a deleted version cannot be had back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +129,8 @@ class Alias:
 class AliasChange:
     """One entry of an alias's history."""
 
-    reference: str
-    """The version it named from then on."""
+    reference: str | None
+    """The version it named from then on; None for nothing."""
     previous: str | None
     """The version it named before; None for the first."""
     time: datetime
@@ -131,7 +138,7 @@ class AliasChange:
     """Who moved it, as the client said."""
     reason: str = ""
     kind: str = "set"
-    """How: `set`, `promote` or `rollback`."""
+    """How: `set`, `promote`, `rollback` or `unset`."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +152,7 @@ class Model:
     versions: int
     """How many."""
     latest: int
-    """Number of the newest version; 0 when there is none."""
+    """Number of the newest version that is neither deleted nor archived; 0 when there is none."""
     aliases: tuple[Alias, ...]
 
 
@@ -245,6 +252,9 @@ def version_from(message: Any) -> Version:
         author=message.author,
         bad=message.bad,
         bad_reason=message.bad_reason,
+        archived=time_from(message.archive_time) if message.HasField("archive_time") else None,
+        deleted=time_from(message.delete_time) if message.HasField("delete_time") else None,
+        purge=time_from(message.purge_time) if message.HasField("purge_time") else None,
     )
 
 
@@ -284,7 +294,7 @@ def alias_changes_from(messages: Iterable[Any]) -> list[AliasChange]:
     """From `AliasChange` messages."""
     return [
         AliasChange(
-            str(refs.version_from_wire(message.version)),
+            str(refs.version_from_wire(message.version)) if message.version else None,
             str(refs.version_from_wire(message.previous_version)) if message.previous_version else None,
             time_from(message.time),
             message.author,

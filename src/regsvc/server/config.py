@@ -56,6 +56,12 @@ class ServerConfig:
     """Factor on the pauses between tries to reach a webhook's target: below 1 tries sooner and gives up sooner."""
     webhook_allow_private: bool = False
     """1 lets webhooks go to loopback, private and link-local addresses: whoever may make one reaches them too."""
+    delete_keep: float = 604_800.0
+    """Seconds for which a deleted version can be had back, unless whoever deletes it says otherwise."""
+    collect_every: float = 86_400.0
+    """Seconds between collections, which free what nobody needs; 0 leaves them to `regsvc gc`."""
+    collect_dead: float = 0.2
+    """Part of a pack that has to be dead for a collection to rewrite it: less frees more and writes more."""
     log_level: str = "info"
     """debug, info, warning or error; exceptions are written out at debug only."""
 
@@ -70,9 +76,11 @@ class ServerConfig:
         ):
             if not 0 < getattr(self, name) <= 10**9:
                 raise SettingInvalid(f"{name} must be more than 0 seconds")
-        for name in ("grace", "bulk_wait", "max_connection_age"):
-            if not 0 <= getattr(self, name) <= 10**6:
+        for name in ("grace", "bulk_wait", "max_connection_age", "delete_keep", "collect_every"):
+            if not 0 <= getattr(self, name) <= 10**8:
                 raise SettingInvalid(f"{name} must be 0 seconds or more")
+        if not 0 <= self.collect_dead <= 1:
+            raise SettingInvalid("collect_dead must be from 0 to 1")
         for name in (
             "max_concurrent_rpcs",
             "max_bulk_streams",
@@ -95,6 +103,9 @@ class ServerConfig:
         return Limits(
             upload_lease_us=int(self.upload_lease * 1_000_000),
             build_lease_us=int(self.build_lease * 1_000_000),
+            delete_keep_us=int(self.delete_keep * 1_000_000),
+            collect_every_us=int(self.collect_every * 1_000_000),
+            collect_dead=self.collect_dead,
         )
 
 

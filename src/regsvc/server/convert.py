@@ -125,7 +125,7 @@ def model_to(view: ModelView) -> registry_pb2.Model:
 
 def version_to(version: Version) -> registry_pb2.Version:
     """A version."""
-    return registry_pb2.Version(
+    message = registry_pb2.Version(
         name=version.ref.wire,
         number=version.number,
         digest=version.digest.hex(),
@@ -142,6 +142,14 @@ def version_to(version: Version) -> registry_pb2.Version:
         bad=version.bad,
         bad_reason=version.bad_reason,
     )
+    for field, at in (
+        (message.archive_time, version.archived_at),
+        (message.delete_time, version.deleted_at),
+        (message.purge_time, version.purge_at),
+    ):
+        if at is not None:
+            field.CopyFrom(timestamp(at))
+    return message
 
 
 def dataset_to(dataset: Dataset, profile: bytes = b"") -> dataset_pb2.Dataset:
@@ -167,7 +175,7 @@ def alias_to(alias: Alias) -> registry_pb2.Alias:
 def alias_change_to(change: AliasChange) -> registry_pb2.AliasChange:
     """An entry of an alias's history."""
     return registry_pb2.AliasChange(
-        version=change.version.wire,
+        version="" if change.version is None else change.version.wire,
         previous_version="" if change.previous is None else change.previous.wire,
         time=timestamp(change.at),
         author=change.author,

@@ -38,14 +38,20 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         )
 
     async def GetVersion(self, request: pb.GetVersionRequest, context: Context) -> pb.GetVersionResponse:
-        version = await self._read(self._registry.version, refs.version_from_wire(request.name))
+        ref = refs.version_from_wire(request.name)
+        version = await self._read(self._registry.version, ref, deleted=request.include_deleted)
         return pb.GetVersionResponse(version=convert.version_to(version))
 
     async def ListVersions(
         self, request: pb.ListVersionsRequest, context: Context
     ) -> pb.ListVersionsResponse:
         model = refs.model_from_wire(request.parent)
-        page = await self._run(self._registry.list_versions, model, convert.page_request(request))
+        page = await self._run(
+            self._registry.list_versions,
+            model,
+            convert.page_request(request),
+            deleted=request.include_deleted,
+        )
         return pb.ListVersionsResponse(
             versions=[convert.version_to(version) for version in page.items], next_page_token=page.next_token
         )

@@ -26,6 +26,7 @@ from regsvc.server.events import EventServicer
 from regsvc.server.framing import BulkFraming
 from regsvc.server.hub import Hub
 from regsvc.server.interceptors import ErrorInterceptor
+from regsvc.server.lifecycle import LifecycleServicer
 from regsvc.server.lineage import LineageServicer
 from regsvc.server.metrics import MetricServicer
 from regsvc.server.posting import Poster
@@ -52,6 +53,8 @@ from regsvc.v1 import (
     deployment_pb2_grpc,
     event_pb2,
     event_pb2_grpc,
+    lifecycle_pb2,
+    lifecycle_pb2_grpc,
     lineage_pb2,
     lineage_pb2_grpc,
     metric_pb2,
@@ -80,6 +83,7 @@ SERVICES = tuple(
         (dataset_pb2, "DatasetService"),
         (deployment_pb2, "DeploymentService"),
         (event_pb2, "EventService"),
+        (lifecycle_pb2, "LifecycleService"),
         (lineage_pb2, "LineageService"),
         (metric_pb2, "MetricService"),
         (promotion_pb2, "PromotionService"),
@@ -147,6 +151,7 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     )
     registry_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(app, control, reads), server)
     search_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(app, control), server)
+    lifecycle_pb2_grpc.add_LifecycleServiceServicer_to_server(LifecycleServicer(app, control), server)
     lineage_pb2_grpc.add_LineageServiceServicer_to_server(LineageServicer(app, control), server)
     metric_pb2_grpc.add_MetricServiceServicer_to_server(MetricServicer(app, control, bulk), server)
     promotion_pb2_grpc.add_PromotionServiceServicer_to_server(PromotionServicer(app, control), server)
@@ -179,6 +184,7 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     await dispatcher.stop(WEBHOOK_GRACE)
     await poster.close()
     app.uploads.stop()
+    app.collector.stop()
     for workers in (bulk, control, tails, reads):
         workers.close()
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from regsvc.catalog.database import Catalog, page_secret, store_id
 from regsvc.service.builds import Builds
+from regsvc.service.collecting import Collector
 from regsvc.service.comparing import Comparer
 from regsvc.service.datasets import Datasets
 from regsvc.service.deployments import Deployments
 from regsvc.service.directions import Directions
 from regsvc.service.events import Events
 from regsvc.service.housekeeping import Housekeeping
+from regsvc.service.lifecycle import Lifecycle
 from regsvc.service.limits import Limits
 from regsvc.service.lineage import Lineage
 from regsvc.service.logs import Logs
@@ -43,7 +45,7 @@ class RegistryApp:
         try:
             self.catalog = Catalog(data / CATALOG)
             try:
-                recover(self.catalog, self.store, limits)
+                self._adopted = recover(self.catalog, self.store, limits)
                 self._wire()
             except BaseException:
                 self.catalog.close()
@@ -64,6 +66,7 @@ class RegistryApp:
         self.records = Records(self.catalog, self.store, self.files, pager, self.limits)
         self.promotions = Promotions(self.catalog, self.limits)
         self.deployments = Deployments(self.catalog, pager)
+        self.lifecycle = Lifecycle(self.catalog, self.limits)
         self.searcher = Searcher(self.catalog, pager, self.limits)
         self.lineage = Lineage(self.catalog)
         self.series = Series(self.catalog, self.limits)
@@ -72,12 +75,16 @@ class RegistryApp:
         self.comparer = Comparer(self.catalog, self.files, self.series)
         self.events = Events(self.catalog, self.limits)
         self.webhooks = Webhooks(self.catalog, pager, self.limits, self.store_id)
-        self.housekeeping = Housekeeping(self.catalog, self.builds, self.logs, self.uploads, self.limits)
+        self.collector = Collector(self.catalog, self.store, self.limits, self._adopted)
+        self.housekeeping = Housekeeping(
+            self.catalog, self.builds, self.logs, self.uploads, self.collector, self.limits
+        )
         self.housekeeping.start()
 
     def close(self) -> None:
         """End the background work, then the sessions, then the files."""
         self.housekeeping.stop()
+        self.collector.stop()
         self.uploads.close()
         self.logs.close()
         self.records.close()

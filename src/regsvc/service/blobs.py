@@ -11,6 +11,7 @@ from regsvc.catalog.chunks import NewFile
 from regsvc.catalog.database import Catalog, Transaction
 from regsvc.content import codec
 from regsvc.content.chunking import Chunk, Cutter
+from regsvc.errors import Unavailable
 from regsvc.service.drafts import Pieces
 from regsvc.service.packing import Packer
 
@@ -44,7 +45,11 @@ class BlobWriter:
         def index(tx: Transaction) -> None:
             for pack in packs:
                 chunks.add_pack(tx, pack)
-            located = chunks.locate(tx, list({digest for digest, _ in self._pieces}))
+            wanted = {digest for digest, _ in self._pieces}
+            located = chunks.locate(tx, list(wanted))
+            if len(located) < len(wanted):
+                # Chunks that were there were not written again, and a collection, or damage, took them since.
+                raise Unavailable("chunks of what is written are gone; send it again")
             places, offset = [], 0
             for digest, length in self._pieces:
                 places.append((offset, located[digest].id))

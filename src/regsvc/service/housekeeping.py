@@ -9,6 +9,7 @@ import time
 from regsvc.catalog import requests
 from regsvc.catalog.database import Catalog
 from regsvc.service.builds import Builds
+from regsvc.service.collecting import Collector
 from regsvc.service.limits import Limits
 from regsvc.service.logs import Logs
 from regsvc.service.recovery import extend_leases
@@ -23,11 +24,20 @@ LONGEST = 5.0
 class Housekeeping:
     """One thread, from `start` to `stop`."""
 
-    def __init__(self, catalog: Catalog, builds: Builds, logs: Logs, uploads: Uploads, limits: Limits):
+    def __init__(
+        self,
+        catalog: Catalog,
+        builds: Builds,
+        logs: Logs,
+        uploads: Uploads,
+        collector: Collector,
+        limits: Limits,
+    ):
         self._catalog = catalog
         self._builds = builds
         self._logs = logs
         self._uploads = uploads
+        self._collector = collector
         self._limits = limits
         shortest = min(limits.build_lease_us, limits.upload_lease_us) / 1_000_000
         self._interval = min(LONGEST, max(0.05, shortest / 4))
@@ -56,6 +66,7 @@ class Housekeeping:
         self._uploads.expire()
         self._logs.seal_ended()
         self._catalog.write(requests.forget_old)
+        self._collector.collect_if_due()
 
     def _run(self) -> None:
         last = time.monotonic()

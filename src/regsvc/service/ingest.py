@@ -355,6 +355,8 @@ class UploadSession:
                 draft.saved_size += pieces.size_at(draft.saved)
                 draft.saved += 1
         ids = chunks.stored(tx, [digest for *_, digest in saving])
+        # What arrived stays while the upload lives, even if no recipe has named it yet.
+        chunks.pin(tx, self.upload.id, {*ids.values(), *chunks.stored(tx, list(sealed)).values()})
         uploads.save_progress(
             tx,
             self.upload.id,

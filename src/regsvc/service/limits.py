@@ -67,6 +67,12 @@ class Limits:
     """An upload lapses when not used for this long."""
     build_lease_us: int = 120 * 1_000_000
     """A build becomes LOST when its publisher is not heard from for this long."""
+    delete_keep_us: int = 7 * 24 * 3600 * 1_000_000
+    """A deleted version can be had back for this long, unless whoever deletes it says otherwise."""
+    collect_every_us: int = 24 * 3600 * 1_000_000
+    """Between collections that nobody asks for; 0 for none."""
+    collect_dead: float = 0.2
+    """Part of a pack that has to be dead for a collection to rewrite it."""
     recent_chunk_bytes: int = 96 << 20
     """Raw chunks kept between their arrival and the recipe that names them, for all uploads together."""
     seals_in_flight: int = 2

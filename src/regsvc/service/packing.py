@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
 
 import zstandard
@@ -51,6 +51,7 @@ class Packer:
         self._fresh: dict[bytes, tuple[PackWriter, Record]] = {}
         self._sealing: deque[Future[None]] = deque()
         self._unindexed: list[PackFacts] = []
+        self._held: list[str] = []
         self._closed = False
 
     def add(
@@ -116,6 +117,7 @@ class Packer:
         with self._lock:
             self._unindexed.clear()
             self._fresh.clear()
+            self._release()
 
     def discard(self) -> None:
         """Drop what is not sealed; sealed packs stay and are indexed by their own jobs."""
@@ -131,6 +133,7 @@ class Packer:
             packs, self._unindexed = self._unindexed, []
             for pack in packs:
                 self._catalog.write(lambda tx, pack=pack: chunks.add_pack(tx, pack))  # type: ignore[misc]
+            self._release()
 
     def _room(self, count: int, on_sealed: OnSealed | None) -> PackWriter:
         if self._closed:
@@ -139,7 +142,15 @@ class Packer:
             self._begin_seal(on_sealed)
         if self._writer is None:
             self._writer = self._store.create()
+            # Until the caller's transaction names what is in it, nothing else does.
+            self._held.append(self._writer.id)
+            self._store.hold(self._writer.id)
         return self._writer
+
+    def _release(self) -> None:
+        for pack_id in self._held:
+            self._store.release(pack_id)
+        self._held.clear()
 
     def _begin_seal(self, on_sealed: OnSealed | None) -> None:
         writer, self._writer = self._writer, None
@@ -185,7 +196,17 @@ def facts(pack: SealedPack) -> PackFacts:
             for record in pack.records
             if record.kind == Kind.CHUNK
         ],
+        notes_of(pack.records),
     )
+
+
+def notes_of(records: Iterable[Record]) -> list[tuple[int, int, bytes, int]]:
+    """Those that are no chunks, as the catalog keeps them: (record offset, kind, digest, stored size)."""
+    return [
+        (record.offset, record.kind, record.digest, record.stored_size)
+        for record in records
+        if record.kind != Kind.CHUNK
+    ]
 
 
 class _full_disk:  # a context manager, used like a function

@@ -259,7 +259,7 @@ class Promotions:
         """What an alias named at a moment, in microseconds since 1970, or names now. Errors: see ResolveAlias."""
 
         def read(db: Reader) -> tuple[Version, AliasChange]:
-            alias = aliases.find(db, name)
+            alias = aliases.find(db, name, ever=True)
             # After the clock was set back, moves may bear times that it has not reached yet.
             present = max(now_us(), alias.updated_at)
             if at is not None and at > present:
@@ -267,6 +267,9 @@ class Promotions:
             change = aliases.change_at(db, alias, present if at is None else at)
             if change is None:
                 raise NotFound(f"alias {name} named nothing then", alias=name.wire)
+            assert change.version is not None, (
+                "an alias named something at the time of a change that is given"
+            )
             return versions.find(db, change.version), change
 
         return self._catalog.read(read)

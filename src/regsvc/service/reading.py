@@ -13,7 +13,7 @@ from regsvc.catalog.versions import VersionFile
 from regsvc.content import codec
 from regsvc.content.codec import Codec
 from regsvc.content.frames import FrameError
-from regsvc.errors import ChunkDamaged, NotFound, OutOfRange
+from regsvc.errors import ChunkDamaged, NotFound, OutOfRange, VersionDeleted
 from regsvc.refs import VersionRef
 from regsvc.store import DamagedRecord, Kind, PackNotFound, PackStore, Record
 
@@ -80,7 +80,11 @@ class ChunkReader:
                         yield chunk, payload
                     position += 1
             except (DamagedRecord, PackNotFound) as error:
-                raise self._damaged(run[position][0]) from error
+                left = [chunk for same in run[position:] for chunk in same]
+                moved = self._moved(left)
+                if moved is None:
+                    raise self._damaged(left[0]) from error
+                yield from self.payloads(moved)
 
     def raw(self, chunk: Chunk) -> bytes:
         """Raw bytes of one chunk. Raises `ChunkDamaged`."""
@@ -94,8 +98,19 @@ class ChunkReader:
         except FrameError as error:
             raise self._damaged(chunk) from error
 
+    def _moved(self, wanted: Sequence[Chunk]) -> list[Chunk] | None:
+        """Where chunks are now, if the first is elsewhere: a collection rewrites packs. Raises `VersionDeleted`."""
+        digests = list({chunk.digest for chunk in wanted})
+        found = self._catalog.read(lambda db: chunks.places(db, digests))
+        now = found.get(wanted[0].digest)
+        if now is not None and (now.pack, now.offset) == (wanted[0].pack, wanted[0].offset):
+            return None
+        if len(found) < len(digests):
+            raise VersionDeleted("the version was deleted for good while it was read")
+        return [found[chunk.digest] for chunk in wanted]
+
     def _damaged(self, chunk: Chunk) -> ChunkDamaged:
-        self._catalog.write(lambda tx: chunks.mark_damaged(tx, chunk.id))
+        self._catalog.write(lambda tx: chunks.mark_damaged(tx, chunk))
         return ChunkDamaged(f"chunk {chunk.digest.hex()} is damaged in the store", digest=chunk.digest.hex())
 
 
@@ -239,7 +254,7 @@ class VersionReader:
         while start < end:
             window = self._window(file_id, start, end)
             if not window:
-                return
+                raise VersionDeleted("the version was deleted for good while it was read")
             yield window
             start = window[-1].file_offset + window[-1].chunk.raw_size
 

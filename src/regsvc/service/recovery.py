@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
 
-from regsvc.catalog import builds, chunks, uploads
+from regsvc.catalog import builds, chunks, collecting, uploads
 from regsvc.catalog.chunks import PackFacts
 from regsvc.catalog.database import Catalog, Transaction
 from regsvc.errors import StorageFull
 from regsvc.service.limits import Limits
-from regsvc.store import DamagedPack, Kind, PackStore, Record, UnsupportedPack
+from regsvc.service.packing import notes_of
+from regsvc.store import DamagedPack, Kind, PackNotFound, PackStore, Record, UnsupportedPack
 
 log = logging.getLogger(__name__)
 
 
-def recover(catalog: Catalog, store: PackStore, limits: Limits) -> None:
+def recover(catalog: Catalog, store: PackStore, limits: Limits) -> list[str]:
     """Adopt orphan packs, save torn ones up to the last good record, and give every lease a fresh start.
 
     A pack that is on disk but not in the catalog was sealed just before a crash: all its records are good,
-    and adopting it saves the client from sending them again.
+    and adopting it saves the client from sending them again. Gives the packs that were adopted.
     """
+    adopted = []
     saved = store.recover()
     for pack in saved:
         log.info("saved an open pack", extra={"pack": pack.id, "records": len(pack.records)})
-    known = catalog.read(chunks.pack_names)
-    for pack_id in store.list():
-        if pack_id not in known:
-            _adopt(catalog, store, pack_id)
     try:
+        remove_unwanted(catalog, store)
+        known = catalog.read(chunks.pack_names)
+        for pack_id in store.list():
+            if pack_id not in known:
+                _adopt(catalog, store, pack_id)
+                adopted.append(pack_id)
+        _note_packs(catalog, store)
         extend_leases(catalog, limits)
     except StorageFull:
         # Reads must be possible on a full disk; leases then end when they end.
-        log.warning("the disk is full: leases were not extended")
+        log.warning("the disk is full: the catalog was not brought up to date with the packs")
+    return adopted
+
+
+def remove_unwanted(catalog: Catalog, store: PackStore) -> None:
+    """Remove packs that a collection had begun to make, or has taken out of the catalog."""
+    for pack_id in catalog.read(collecting.unwanted):
+        with contextlib.suppress(PackNotFound):
+            store.remove(pack_id)
+        catalog.write(lambda tx, pack_id=pack_id: collecting.removed(tx, pack_id))  # type: ignore[misc]
+
+
+def _note_packs(catalog: Catalog, store: PackStore) -> None:
+    """Index what older releases did not: the manifests and recipes of packs."""
+    for row_id, pack_id in catalog.read(chunks.packs_not_noted):
+        try:
+            records = store.index(pack_id)
+        except (DamagedPack, UnsupportedPack, PackNotFound, OSError):
+            log.warning("a pack cannot be read and will not be collected", extra={"pack": pack_id})
+            continue
+        notes = notes_of(records)
+        catalog.write(lambda tx, row_id=row_id, notes=notes: chunks.note_pack(tx, row_id, notes))  # type: ignore[misc]
 
 
 def extend_leases(catalog: Catalog, limits: Limits) -> None:
@@ -51,7 +78,9 @@ def _adopt(catalog: Catalog, store: PackStore, pack_id: str) -> None:
     except (DamagedPack, UnsupportedPack, OSError):
         log.warning("a pack cannot be read and was left alone", extra={"pack": pack_id})
         return
-    pack = PackFacts(pack_id, store.path(pack_id).stat().st_size, len(records), _chunk_rows(records))
+    pack = PackFacts(
+        pack_id, store.path(pack_id).stat().st_size, len(records), _chunk_rows(records), notes_of(records)
+    )
     catalog.write(lambda tx: chunks.add_pack(tx, pack))
     log.info("adopted an orphan pack", extra={"pack": pack_id, "records": len(records)})
 

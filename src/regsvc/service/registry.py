@@ -71,20 +71,20 @@ class Registry:
 
         return self._pager.page(request, f"models:{namespace}", ["", ""], fetch, key, weigh)
 
-    def version(self, ref: VersionRef) -> Version:
-        """Raises `NotFound`."""
-        return self._catalog.read(lambda db: versions.find(db, ref))
+    def version(self, ref: VersionRef, *, deleted: bool = False) -> Version:
+        """With `deleted` also one that is. Raises `NotFound`, `VersionDeleted`."""
+        return self._catalog.read(lambda db: versions.find(db, ref, deleted=deleted))
 
-    def list_versions(self, name: ModelName, request: PageRequest) -> Page[Version]:
-        """Newest first. Raises `NotFound`."""
+    def list_versions(self, name: ModelName, request: PageRequest, *, deleted: bool = False) -> Page[Version]:
+        """Newest first, with `deleted` also those that are. Raises `NotFound`."""
         model_id = self._catalog.read(lambda db: models.find_id(db, name))
 
         def fetch(before: int, limit: int) -> list[Version]:
-            return self._catalog.read(lambda db: versions.page(db, model_id, before, limit))
+            return self._catalog.read(lambda db: versions.page(db, model_id, before, limit, deleted=deleted))
 
         return self._pager.page(
             request,
-            f"versions:{name}",
+            f"versions:{name}:{deleted}",
             sys.maxsize,
             fetch,
             lambda version: version.number,
@@ -116,7 +116,7 @@ class Registry:
 
     def alias_history(self, name: AliasName, request: PageRequest) -> Page[AliasChange]:
         """Newest first. Raises `NotFound`."""
-        alias = self.alias(name)
+        alias = self._catalog.read(lambda db: aliases.find(db, name, ever=True))
 
         def fetch(before: int, limit: int) -> list[AliasChange]:
             return self._catalog.read(lambda db: aliases.history(db, alias, before, limit))

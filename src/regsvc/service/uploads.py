@@ -30,6 +30,7 @@ from regsvc.errors import (
     PathInvalid,
     ResourceExhausted,
     StorageFull,
+    Unavailable,
     UploadClosed,
     UploadCommitted,
 )
@@ -283,12 +284,15 @@ class Uploads:
             )
         _note_recipes(session)
         same = VersionRef(session.upload.model, digest=digest.hex())
-        if not self._catalog.read(lambda db: versions.exists(db, same)):
+        noted = self._catalog.read(lambda db: versions.exists(db, same))
+        if not noted:
             session.packer.add_note(Kind.MANIFEST, digest, manifest.text(entries))
         with self._failing(session.upload.id):
             packs = session.packer.flush()
 
         def make(tx: Transaction) -> int:
+            if noted and not versions.exists(tx, same):
+                raise Unavailable("the version of the same content was deleted just now; commit again")
             return self._make_version(tx, session, commit, request, entries, digest, packs)
 
         version_id = self._catalog.write(make)
@@ -382,10 +386,12 @@ def _files(tx: Transaction, drafts: Collection[Draft]) -> dict[str, int]:
         assert draft.digest is not None
         if draft.proven_file is None:
             found[draft.path] = ids[draft.digest]
-        elif chunks.find_file(tx, draft.digest) is None:
-            raise ChunksMissing(f"chunks of '{draft.path}' are damaged; push it again", missing=1)
         else:
-            found[draft.path] = draft.proven_file
+            # Asked again: its chunks may be damaged, or a collection may have taken it.
+            proven = chunks.find_file(tx, draft.digest)
+            if proven is None:
+                raise ChunksMissing(f"chunks of '{draft.path}' are damaged; push it again", missing=1)
+            found[draft.path] = proven[0]
     return found
 
 

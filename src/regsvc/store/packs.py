@@ -55,6 +55,7 @@ class PackStore:
                 self._fs.close(self._lock)
                 raise
         self._handles = HandleCache(self._fs, open_files, self._open_sealed)
+        self._held: set[str] = set()
 
     def __enter__(self) -> PackStore:
         return self
@@ -74,6 +75,18 @@ class PackStore:
         self._created = True
         pack_id = new_pack_id()
         return PackWriter(self._fs, self._open / f"{pack_id}.pack", self.path(pack_id), pack_id)
+
+    def hold(self, pack_id: str) -> None:
+        """Somebody relies on a pack in ways that only this process knows: no collection touches it."""
+        self._held.add(pack_id)
+
+    def release(self, pack_id: str) -> None:
+        """Nobody does any more. Twice is once."""
+        self._held.discard(pack_id)
+
+    def is_held(self, pack_id: str) -> bool:
+        """Whether somebody does."""
+        return pack_id in self._held
 
     def read(self, pack_id: str, offset: int, stored_size: int, digest: bytes | None = None) -> memoryview:
         """One payload, as it was appended, checked against its header, its checksum and `digest`.

@@ -15,9 +15,11 @@ class AliasChangeKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ALIAS_CHANGE_KIND_UNSPECIFIED: _ClassVar[AliasChangeKind]
     ALIAS_CHANGE_KIND_PROMOTE: _ClassVar[AliasChangeKind]
     ALIAS_CHANGE_KIND_ROLLBACK: _ClassVar[AliasChangeKind]
+    ALIAS_CHANGE_KIND_UNSET: _ClassVar[AliasChangeKind]
 ALIAS_CHANGE_KIND_UNSPECIFIED: AliasChangeKind
 ALIAS_CHANGE_KIND_PROMOTE: AliasChangeKind
 ALIAS_CHANGE_KIND_ROLLBACK: AliasChangeKind
+ALIAS_CHANGE_KIND_UNSET: AliasChangeKind
 
 class Model(_message.Message):
     __slots__ = ("name", "description", "create_time", "update_time", "version_count", "latest_version", "aliases")
@@ -38,7 +40,7 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version_count: _Optional[int] = ..., latest_version: _Optional[int] = ..., aliases: _Optional[_Iterable[_Union[Alias, _Mapping]]] = ...) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("name", "number", "digest", "file_count", "size", "create_time", "metadata", "aliases", "build", "log_digest", "stored_size", "record_digest", "author", "bad", "bad_reason")
+    __slots__ = ("name", "number", "digest", "file_count", "size", "create_time", "metadata", "aliases", "build", "log_digest", "stored_size", "record_digest", "author", "bad", "bad_reason", "archive_time", "delete_time", "purge_time")
     NAME_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +56,9 @@ class Version(_message.Message):
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
     BAD_FIELD_NUMBER: _ClassVar[int]
     BAD_REASON_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    DELETE_TIME_FIELD_NUMBER: _ClassVar[int]
+    PURGE_TIME_FIELD_NUMBER: _ClassVar[int]
     name: str
     number: int
     digest: str
@@ -69,7 +74,10 @@ class Version(_message.Message):
     author: str
     bad: bool
     bad_reason: str
-    def __init__(self, name: _Optional[str] = ..., number: _Optional[int] = ..., digest: _Optional[str] = ..., file_count: _Optional[int] = ..., size: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[VersionMetadata, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., build: _Optional[str] = ..., log_digest: _Optional[str] = ..., stored_size: _Optional[int] = ..., record_digest: _Optional[str] = ..., author: _Optional[str] = ..., bad: _Optional[bool] = ..., bad_reason: _Optional[str] = ...) -> None: ...
+    archive_time: _timestamp_pb2.Timestamp
+    delete_time: _timestamp_pb2.Timestamp
+    purge_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., number: _Optional[int] = ..., digest: _Optional[str] = ..., file_count: _Optional[int] = ..., size: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[VersionMetadata, _Mapping]] = ..., aliases: _Optional[_Iterable[str]] = ..., build: _Optional[str] = ..., log_digest: _Optional[str] = ..., stored_size: _Optional[int] = ..., record_digest: _Optional[str] = ..., author: _Optional[str] = ..., bad: _Optional[bool] = ..., bad_reason: _Optional[str] = ..., archive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., purge_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class VersionMetadata(_message.Message):
     __slots__ = ("description", "params", "metrics", "tags")
@@ -189,10 +197,12 @@ class ListModelsResponse(_message.Message):
     def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class GetVersionRequest(_message.Message):
-    __slots__ = ("name",)
+    __slots__ = ("name", "include_deleted")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_DELETED_FIELD_NUMBER: _ClassVar[int]
     name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
+    include_deleted: bool
+    def __init__(self, name: _Optional[str] = ..., include_deleted: _Optional[bool] = ...) -> None: ...
 
 class GetVersionResponse(_message.Message):
     __slots__ = ("version",)
@@ -201,14 +211,16 @@ class GetVersionResponse(_message.Message):
     def __init__(self, version: _Optional[_Union[Version, _Mapping]] = ...) -> None: ...
 
 class ListVersionsRequest(_message.Message):
-    __slots__ = ("parent", "page_size", "page_token")
+    __slots__ = ("parent", "page_size", "page_token", "include_deleted")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_DELETED_FIELD_NUMBER: _ClassVar[int]
     parent: str
     page_size: int
     page_token: str
-    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    include_deleted: bool
+    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., include_deleted: _Optional[bool] = ...) -> None: ...
 
 class ListVersionsResponse(_message.Message):
     __slots__ = ("versions", "next_page_token")

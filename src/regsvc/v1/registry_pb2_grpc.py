@@ -114,7 +114,8 @@ class RegistryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetVersion(self, request, context):
-        """Errors: NOT_FOUND (model, number, alias or digest), INVALID_ARGUMENT (malformed name).
+        """Errors: NOT_FOUND (model, number, alias or digest), reason VERSION_DELETED (metadata["purge_time"], if it can still be
+        undeleted, unless `include_deleted`), INVALID_ARGUMENT (malformed name).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,7 +133,7 @@ class RegistryServiceServicer:
         history. Errors: NOT_FOUND (version); INVALID_ARGUMENT (bad alias, `latest`); ABORTED, reason
         ETAG_MISMATCH (the alias is not at `expect_version`; metadata["version"] tells where it is);
         RESOURCE_EXHAUSTED (more than 1,000 aliases in the model); FAILED_PRECONDITION, reason ALIAS_PROTECTED (only
-        PromotionService moves it), VERSION_BAD.
+        PromotionService moves it), VERSION_BAD, VERSION_ARCHIVED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -50,7 +50,8 @@ const (
 // mentions. Codes are used like this:
 //
 //	INVALID_ARGUMENT     the request can never succeed as it is (bad name, wrong digest, bad frame)
-//	NOT_FOUND            the named resource does not exist
+//	NOT_FOUND            the named resource does not exist; of a version that was deleted, wherever it is named,
+//	                     the reason is VERSION_DELETED (see LifecycleService)
 //	ALREADY_EXISTS       a resource of that name exists and the request would make another
 //	FAILED_PRECONDITION  the state forbids it now: lease lapsed, build finished, chunks missing
 //	ABORTED              another writer won: newer stream on the same target, or an etag mismatch
@@ -121,7 +122,8 @@ func (c *capabilitiesServiceClient) GetCapabilities(ctx context.Context, in *Get
 // mentions. Codes are used like this:
 //
 //	INVALID_ARGUMENT     the request can never succeed as it is (bad name, wrong digest, bad frame)
-//	NOT_FOUND            the named resource does not exist
+//	NOT_FOUND            the named resource does not exist; of a version that was deleted, wherever it is named,
+//	                     the reason is VERSION_DELETED (see LifecycleService)
 //	ALREADY_EXISTS       a resource of that name exists and the request would make another
 //	FAILED_PRECONDITION  the state forbids it now: lease lapsed, build finished, chunks missing
 //	ABORTED              another writer won: newer stream on the same target, or an etag mismatch

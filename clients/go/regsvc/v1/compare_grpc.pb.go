@@ -30,7 +30,7 @@ const (
 // CapabilitiesService.
 type CompareServiceClient interface {
 	// Compares 2 to 16 versions or builds side by side; the first is what the others are compared with. Everything is
-	// in one message: lists that would not fit are cut, and `notes` says so. Errors: NOT_FOUND; INVALID_ARGUMENT
+	// in one message: lists that would not fit are cut, and `notes` says so. Errors: NOT_FOUND (VERSION_DELETED: one is deleted); INVALID_ARGUMENT
 	// (a name, fewer than 2 or more than 16 of them, the same one twice: reason SAME_TWICE);
 	// DATA_LOSS, reason CHUNK_DAMAGED.
 	Compare(ctx context.Context, in *CompareRequest, opts ...grpc.CallOption) (*CompareResponse, error)
@@ -62,7 +62,7 @@ func (c *compareServiceClient) Compare(ctx context.Context, in *CompareRequest, 
 // CapabilitiesService.
 type CompareServiceServer interface {
 	// Compares 2 to 16 versions or builds side by side; the first is what the others are compared with. Everything is
-	// in one message: lists that would not fit are cut, and `notes` says so. Errors: NOT_FOUND; INVALID_ARGUMENT
+	// in one message: lists that would not fit are cut, and `notes` says so. Errors: NOT_FOUND (VERSION_DELETED: one is deleted); INVALID_ARGUMENT
 	// (a name, fewer than 2 or more than 16 of them, the same one twice: reason SAME_TWICE);
 	// DATA_LOSS, reason CHUNK_DAMAGED.
 	Compare(context.Context, *CompareRequest) (*CompareResponse, error)

@@ -52,14 +52,14 @@ type PromotionServiceClient interface {
 	// changed since; metadata["etag"]).
 	SetAliasRules(ctx context.Context, in *SetAliasRulesRequest, opts ...grpc.CallOption) (*SetAliasRulesResponse, error)
 	// Moves an alias to a version if its rules allow it. Moving it to where it is succeeds, changes nothing and asks no rules.
-	// Errors: NOT_FOUND (version); FAILED_PRECONDITION, reason GATE_REFUSED (metadata["term"] is the part of the gate that was
-	// not true, ["values"] what it saw), APPROVALS_MISSING (metadata["approvals"], ["required"]), VERSION_BAD;
+	// Errors: NOT_FOUND (version; reason VERSION_DELETED when it is deleted); FAILED_PRECONDITION, reason GATE_REFUSED (metadata["term"] is the part of the gate that was
+	// not true, ["values"] what it saw), APPROVALS_MISSING (metadata["approvals"], ["required"]), VERSION_BAD, VERSION_ARCHIVED;
 	// ABORTED, reason ETAG_MISMATCH (metadata["version"] is where the alias is now).
 	Promote(ctx context.Context, in *PromoteRequest, opts ...grpc.CallOption) (*PromoteResponse, error)
-	// Moves an alias back to the version it named before, skipping those that are marked bad. Rollbacks
+	// Moves an alias back to the version it named before, skipping those that are marked bad, archived or deleted. Rollbacks
 	// walk on: a second one goes one further back, not forth. Gate and approvals are not asked: what was let in once may
 	// come back at once. Errors: NOT_FOUND (alias, version); FAILED_PRECONDITION, reason NO_HISTORY (there is nothing to go back
-	// to, or it never named `version`), VERSION_BAD (of `version`); ABORTED, reason ETAG_MISMATCH.
+	// to, or it never named `version`), VERSION_BAD, VERSION_ARCHIVED (of `version`); ABORTED, reason ETAG_MISMATCH.
 	Rollback(ctx context.Context, in *RollbackRequest, opts ...grpc.CallOption) (*RollbackResponse, error)
 	// Says what a gate thinks of a version, without moving anything. Errors: NOT_FOUND; INVALID_ARGUMENT, reason FILTER_INVALID.
 	TestGate(ctx context.Context, in *TestGateRequest, opts ...grpc.CallOption) (*TestGateResponse, error)
@@ -208,14 +208,14 @@ type PromotionServiceServer interface {
 	// changed since; metadata["etag"]).
 	SetAliasRules(context.Context, *SetAliasRulesRequest) (*SetAliasRulesResponse, error)
 	// Moves an alias to a version if its rules allow it. Moving it to where it is succeeds, changes nothing and asks no rules.
-	// Errors: NOT_FOUND (version); FAILED_PRECONDITION, reason GATE_REFUSED (metadata["term"] is the part of the gate that was
-	// not true, ["values"] what it saw), APPROVALS_MISSING (metadata["approvals"], ["required"]), VERSION_BAD;
+	// Errors: NOT_FOUND (version; reason VERSION_DELETED when it is deleted); FAILED_PRECONDITION, reason GATE_REFUSED (metadata["term"] is the part of the gate that was
+	// not true, ["values"] what it saw), APPROVALS_MISSING (metadata["approvals"], ["required"]), VERSION_BAD, VERSION_ARCHIVED;
 	// ABORTED, reason ETAG_MISMATCH (metadata["version"] is where the alias is now).
 	Promote(context.Context, *PromoteRequest) (*PromoteResponse, error)
-	// Moves an alias back to the version it named before, skipping those that are marked bad. Rollbacks
+	// Moves an alias back to the version it named before, skipping those that are marked bad, archived or deleted. Rollbacks
 	// walk on: a second one goes one further back, not forth. Gate and approvals are not asked: what was let in once may
 	// come back at once. Errors: NOT_FOUND (alias, version); FAILED_PRECONDITION, reason NO_HISTORY (there is nothing to go back
-	// to, or it never named `version`), VERSION_BAD (of `version`); ABORTED, reason ETAG_MISMATCH.
+	// to, or it never named `version`), VERSION_BAD, VERSION_ARCHIVED (of `version`); ABORTED, reason ETAG_MISMATCH.
 	Rollback(context.Context, *RollbackRequest) (*RollbackResponse, error)
 	// Says what a gate thinks of a version, without moving anything. Errors: NOT_FOUND; INVALID_ARGUMENT, reason FILTER_INVALID.
 	TestGate(context.Context, *TestGateRequest) (*TestGateResponse, error)

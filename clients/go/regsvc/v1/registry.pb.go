@@ -30,6 +30,8 @@ const (
 	AliasChangeKind_ALIAS_CHANGE_KIND_UNSPECIFIED AliasChangeKind = 0
 	AliasChangeKind_ALIAS_CHANGE_KIND_PROMOTE     AliasChangeKind = 1
 	AliasChangeKind_ALIAS_CHANGE_KIND_ROLLBACK    AliasChangeKind = 2
+	// The version it named was deleted by force.
+	AliasChangeKind_ALIAS_CHANGE_KIND_UNSET AliasChangeKind = 3
 )
 
 // Enum value maps for AliasChangeKind.
@@ -38,11 +40,13 @@ var (
 		0: "ALIAS_CHANGE_KIND_UNSPECIFIED",
 		1: "ALIAS_CHANGE_KIND_PROMOTE",
 		2: "ALIAS_CHANGE_KIND_ROLLBACK",
+		3: "ALIAS_CHANGE_KIND_UNSET",
 	}
 	AliasChangeKind_value = map[string]int32{
 		"ALIAS_CHANGE_KIND_UNSPECIFIED": 0,
 		"ALIAS_CHANGE_KIND_PROMOTE":     1,
 		"ALIAS_CHANGE_KIND_ROLLBACK":    2,
+		"ALIAS_CHANGE_KIND_UNSET":       3,
 	}
 )
 
@@ -81,9 +85,10 @@ type Model struct {
 	Description string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	CreateTime  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When a version, alias or description last changed.
-	UpdateTime   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	VersionCount uint64                 `protobuf:"varint,5,opt,name=version_count,json=versionCount,proto3" json:"version_count,omitempty"`
-	// Number of the newest version; 0 when there is none.
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Without the deleted ones.
+	VersionCount uint64 `protobuf:"varint,5,opt,name=version_count,json=versionCount,proto3" json:"version_count,omitempty"`
+	// Number of the newest version, deleted and archived ones aside: what `latest` names; 0 when there is none.
 	LatestVersion uint64 `protobuf:"varint,6,opt,name=latest_version,json=latestVersion,proto3" json:"latest_version,omitempty"`
 	// By alias.
 	Aliases       []*Alias `protobuf:"bytes,7,rep,name=aliases,proto3" json:"aliases,omitempty"`
@@ -201,7 +206,13 @@ type Version struct {
 	// Somebody marked it as bad; see PromotionService.MarkVersion.
 	Bad bool `protobuf:"varint,14,opt,name=bad,proto3" json:"bad,omitempty"`
 	// Why.
-	BadReason     string `protobuf:"bytes,15,opt,name=bad_reason,json=badReason,proto3" json:"bad_reason,omitempty"`
+	BadReason string `protobuf:"bytes,15,opt,name=bad_reason,json=badReason,proto3" json:"bad_reason,omitempty"`
+	// Since when it is archived; see LifecycleService.
+	ArchiveTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=archive_time,json=archiveTime,proto3" json:"archive_time,omitempty"`
+	// Since when it is deleted.
+	DeleteTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=delete_time,json=deleteTime,proto3" json:"delete_time,omitempty"`
+	// From when on a deleted version cannot be had back.
+	PurgeTime     *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=purge_time,json=purgeTime,proto3" json:"purge_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -339,6 +350,27 @@ func (x *Version) GetBadReason() string {
 		return x.BadReason
 	}
 	return ""
+}
+
+func (x *Version) GetArchiveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ArchiveTime
+	}
+	return nil
+}
+
+func (x *Version) GetDeleteTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DeleteTime
+	}
+	return nil
+}
+
+func (x *Version) GetPurgeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PurgeTime
+	}
+	return nil
 }
 
 // VersionMetadata is what the client records with a version.
@@ -596,7 +628,7 @@ func (x *Alias) GetUpdateTime() *timestamppb.Timestamp {
 // AliasChange is one entry of an alias's history. Set by the server.
 type AliasChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The version it named from then on.
+	// The version it named from then on; empty when it named nothing.
 	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
 	// The version it named before; empty for the first.
 	PreviousVersion string                 `protobuf:"bytes,2,opt,name=previous_version,json=previousVersion,proto3" json:"previous_version,omitempty"`
@@ -1002,9 +1034,11 @@ func (x *ListModelsResponse) GetNextPageToken() string {
 type GetVersionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The version, by number, alias or digest; required.
-	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Also one that is deleted and not purged yet.
+	IncludeDeleted bool `protobuf:"varint,2,opt,name=include_deleted,json=includeDeleted,proto3" json:"include_deleted,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GetVersionRequest) Reset() {
@@ -1042,6 +1076,13 @@ func (x *GetVersionRequest) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *GetVersionRequest) GetIncludeDeleted() bool {
+	if x != nil {
+		return x.IncludeDeleted
+	}
+	return false
 }
 
 // Response of RegistryService.GetVersion.
@@ -1093,11 +1134,13 @@ func (x *GetVersionResponse) GetVersion() *Version {
 type ListVersionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// namespaces/{namespace}/models/{model}; required.
-	Parent        string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
-	PageSize      int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Parent    string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	PageSize  int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Also those that are deleted and not purged yet.
+	IncludeDeleted bool `protobuf:"varint,4,opt,name=include_deleted,json=includeDeleted,proto3" json:"include_deleted,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ListVersionsRequest) Reset() {
@@ -1149,6 +1192,13 @@ func (x *ListVersionsRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListVersionsRequest) GetIncludeDeleted() bool {
+	if x != nil {
+		return x.IncludeDeleted
+	}
+	return false
 }
 
 // Response of RegistryService.ListVersions.
@@ -1562,7 +1612,7 @@ const file_regsvc_v1_registry_proto_rawDesc = "" +
 	"updateTime\x12#\n" +
 	"\rversion_count\x18\x05 \x01(\x04R\fversionCount\x12%\n" +
 	"\x0elatest_version\x18\x06 \x01(\x04R\rlatestVersion\x12*\n" +
-	"\aaliases\x18\a \x03(\v2\x10.regsvc.v1.AliasR\aaliases\"\xd3\x03\n" +
+	"\aaliases\x18\a \x03(\v2\x10.regsvc.v1.AliasR\aaliases\"\x8a\x05\n" +
 	"\aVersion\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x16\n" +
@@ -1584,7 +1634,12 @@ const file_regsvc_v1_registry_proto_rawDesc = "" +
 	"\x06author\x18\r \x01(\tR\x06author\x12\x10\n" +
 	"\x03bad\x18\x0e \x01(\bR\x03bad\x12\x1d\n" +
 	"\n" +
-	"bad_reason\x18\x0f \x01(\tR\tbadReason\"\xb7\x03\n" +
+	"bad_reason\x18\x0f \x01(\tR\tbadReason\x12=\n" +
+	"\farchive_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\varchiveTime\x12;\n" +
+	"\vdelete_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"deleteTime\x129\n" +
+	"\n" +
+	"purge_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\tpurgeTime\"\xb7\x03\n" +
 	"\x0fVersionMetadata\x12 \n" +
 	"\vdescription\x18\x01 \x01(\tR\vdescription\x12>\n" +
 	"\x06params\x18\x02 \x03(\v2&.regsvc.v1.VersionMetadata.ParamsEntryR\x06params\x12A\n" +
@@ -1637,16 +1692,18 @@ const file_regsvc_v1_registry_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"f\n" +
 	"\x12ListModelsResponse\x12(\n" +
 	"\x06models\x18\x01 \x03(\v2\x10.regsvc.v1.ModelR\x06models\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"'\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"P\n" +
 	"\x11GetVersionRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"B\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12'\n" +
+	"\x0finclude_deleted\x18\x02 \x01(\bR\x0eincludeDeleted\"B\n" +
 	"\x12GetVersionResponse\x12,\n" +
-	"\aversion\x18\x01 \x01(\v2\x12.regsvc.v1.VersionR\aversion\"i\n" +
+	"\aversion\x18\x01 \x01(\v2\x12.regsvc.v1.VersionR\aversion\"\x92\x01\n" +
 	"\x13ListVersionsRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"n\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12'\n" +
+	"\x0finclude_deleted\x18\x04 \x01(\bR\x0eincludeDeleted\"n\n" +
 	"\x14ListVersionsResponse\x12.\n" +
 	"\bversions\x18\x01 \x03(\v2\x12.regsvc.v1.VersionR\bversions\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb5\x01\n" +
@@ -1671,11 +1728,12 @@ const file_regsvc_v1_registry_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"t\n" +
 	"\x18ListAliasHistoryResponse\x120\n" +
 	"\achanges\x18\x01 \x03(\v2\x16.regsvc.v1.AliasChangeR\achanges\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*s\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\x90\x01\n" +
 	"\x0fAliasChangeKind\x12!\n" +
 	"\x1dALIAS_CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19ALIAS_CHANGE_KIND_PROMOTE\x10\x01\x12\x1e\n" +
-	"\x1aALIAS_CHANGE_KIND_ROLLBACK\x10\x022\x90\x05\n" +
+	"\x1aALIAS_CHANGE_KIND_ROLLBACK\x10\x02\x12\x1b\n" +
+	"\x17ALIAS_CHANGE_KIND_UNSET\x10\x032\x90\x05\n" +
 	"\x0fRegistryService\x12L\n" +
 	"\vCreateModel\x12\x1d.regsvc.v1.CreateModelRequest\x1a\x1e.regsvc.v1.CreateModelResponse\x12H\n" +
 	"\bGetModel\x12\x1a.regsvc.v1.GetModelRequest\x1a\x1b.regsvc.v1.GetModelResponse\"\x03\x90\x02\x01\x12N\n" +
@@ -1737,42 +1795,45 @@ var file_regsvc_v1_registry_proto_depIdxs = []int32{
 	5,  // 2: regsvc.v1.Model.aliases:type_name -> regsvc.v1.Alias
 	26, // 3: regsvc.v1.Version.create_time:type_name -> google.protobuf.Timestamp
 	3,  // 4: regsvc.v1.Version.metadata:type_name -> regsvc.v1.VersionMetadata
-	23, // 5: regsvc.v1.VersionMetadata.params:type_name -> regsvc.v1.VersionMetadata.ParamsEntry
-	24, // 6: regsvc.v1.VersionMetadata.metrics:type_name -> regsvc.v1.VersionMetadata.MetricsEntry
-	25, // 7: regsvc.v1.VersionMetadata.tags:type_name -> regsvc.v1.VersionMetadata.TagsEntry
-	26, // 8: regsvc.v1.Alias.update_time:type_name -> google.protobuf.Timestamp
-	26, // 9: regsvc.v1.AliasChange.time:type_name -> google.protobuf.Timestamp
-	0,  // 10: regsvc.v1.AliasChange.kind:type_name -> regsvc.v1.AliasChangeKind
-	1,  // 11: regsvc.v1.CreateModelResponse.model:type_name -> regsvc.v1.Model
-	1,  // 12: regsvc.v1.GetModelResponse.model:type_name -> regsvc.v1.Model
-	1,  // 13: regsvc.v1.ListModelsResponse.models:type_name -> regsvc.v1.Model
-	2,  // 14: regsvc.v1.GetVersionResponse.version:type_name -> regsvc.v1.Version
-	2,  // 15: regsvc.v1.ListVersionsResponse.versions:type_name -> regsvc.v1.Version
-	5,  // 16: regsvc.v1.SetAliasResponse.alias:type_name -> regsvc.v1.Alias
-	5,  // 17: regsvc.v1.GetAliasResponse.alias:type_name -> regsvc.v1.Alias
-	6,  // 18: regsvc.v1.ListAliasHistoryResponse.changes:type_name -> regsvc.v1.AliasChange
-	4,  // 19: regsvc.v1.VersionMetadata.ParamsEntry.value:type_name -> regsvc.v1.ParamValue
-	7,  // 20: regsvc.v1.RegistryService.CreateModel:input_type -> regsvc.v1.CreateModelRequest
-	9,  // 21: regsvc.v1.RegistryService.GetModel:input_type -> regsvc.v1.GetModelRequest
-	11, // 22: regsvc.v1.RegistryService.ListModels:input_type -> regsvc.v1.ListModelsRequest
-	13, // 23: regsvc.v1.RegistryService.GetVersion:input_type -> regsvc.v1.GetVersionRequest
-	15, // 24: regsvc.v1.RegistryService.ListVersions:input_type -> regsvc.v1.ListVersionsRequest
-	17, // 25: regsvc.v1.RegistryService.SetAlias:input_type -> regsvc.v1.SetAliasRequest
-	19, // 26: regsvc.v1.RegistryService.GetAlias:input_type -> regsvc.v1.GetAliasRequest
-	21, // 27: regsvc.v1.RegistryService.ListAliasHistory:input_type -> regsvc.v1.ListAliasHistoryRequest
-	8,  // 28: regsvc.v1.RegistryService.CreateModel:output_type -> regsvc.v1.CreateModelResponse
-	10, // 29: regsvc.v1.RegistryService.GetModel:output_type -> regsvc.v1.GetModelResponse
-	12, // 30: regsvc.v1.RegistryService.ListModels:output_type -> regsvc.v1.ListModelsResponse
-	14, // 31: regsvc.v1.RegistryService.GetVersion:output_type -> regsvc.v1.GetVersionResponse
-	16, // 32: regsvc.v1.RegistryService.ListVersions:output_type -> regsvc.v1.ListVersionsResponse
-	18, // 33: regsvc.v1.RegistryService.SetAlias:output_type -> regsvc.v1.SetAliasResponse
-	20, // 34: regsvc.v1.RegistryService.GetAlias:output_type -> regsvc.v1.GetAliasResponse
-	22, // 35: regsvc.v1.RegistryService.ListAliasHistory:output_type -> regsvc.v1.ListAliasHistoryResponse
-	28, // [28:36] is the sub-list for method output_type
-	20, // [20:28] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	26, // 5: regsvc.v1.Version.archive_time:type_name -> google.protobuf.Timestamp
+	26, // 6: regsvc.v1.Version.delete_time:type_name -> google.protobuf.Timestamp
+	26, // 7: regsvc.v1.Version.purge_time:type_name -> google.protobuf.Timestamp
+	23, // 8: regsvc.v1.VersionMetadata.params:type_name -> regsvc.v1.VersionMetadata.ParamsEntry
+	24, // 9: regsvc.v1.VersionMetadata.metrics:type_name -> regsvc.v1.VersionMetadata.MetricsEntry
+	25, // 10: regsvc.v1.VersionMetadata.tags:type_name -> regsvc.v1.VersionMetadata.TagsEntry
+	26, // 11: regsvc.v1.Alias.update_time:type_name -> google.protobuf.Timestamp
+	26, // 12: regsvc.v1.AliasChange.time:type_name -> google.protobuf.Timestamp
+	0,  // 13: regsvc.v1.AliasChange.kind:type_name -> regsvc.v1.AliasChangeKind
+	1,  // 14: regsvc.v1.CreateModelResponse.model:type_name -> regsvc.v1.Model
+	1,  // 15: regsvc.v1.GetModelResponse.model:type_name -> regsvc.v1.Model
+	1,  // 16: regsvc.v1.ListModelsResponse.models:type_name -> regsvc.v1.Model
+	2,  // 17: regsvc.v1.GetVersionResponse.version:type_name -> regsvc.v1.Version
+	2,  // 18: regsvc.v1.ListVersionsResponse.versions:type_name -> regsvc.v1.Version
+	5,  // 19: regsvc.v1.SetAliasResponse.alias:type_name -> regsvc.v1.Alias
+	5,  // 20: regsvc.v1.GetAliasResponse.alias:type_name -> regsvc.v1.Alias
+	6,  // 21: regsvc.v1.ListAliasHistoryResponse.changes:type_name -> regsvc.v1.AliasChange
+	4,  // 22: regsvc.v1.VersionMetadata.ParamsEntry.value:type_name -> regsvc.v1.ParamValue
+	7,  // 23: regsvc.v1.RegistryService.CreateModel:input_type -> regsvc.v1.CreateModelRequest
+	9,  // 24: regsvc.v1.RegistryService.GetModel:input_type -> regsvc.v1.GetModelRequest
+	11, // 25: regsvc.v1.RegistryService.ListModels:input_type -> regsvc.v1.ListModelsRequest
+	13, // 26: regsvc.v1.RegistryService.GetVersion:input_type -> regsvc.v1.GetVersionRequest
+	15, // 27: regsvc.v1.RegistryService.ListVersions:input_type -> regsvc.v1.ListVersionsRequest
+	17, // 28: regsvc.v1.RegistryService.SetAlias:input_type -> regsvc.v1.SetAliasRequest
+	19, // 29: regsvc.v1.RegistryService.GetAlias:input_type -> regsvc.v1.GetAliasRequest
+	21, // 30: regsvc.v1.RegistryService.ListAliasHistory:input_type -> regsvc.v1.ListAliasHistoryRequest
+	8,  // 31: regsvc.v1.RegistryService.CreateModel:output_type -> regsvc.v1.CreateModelResponse
+	10, // 32: regsvc.v1.RegistryService.GetModel:output_type -> regsvc.v1.GetModelResponse
+	12, // 33: regsvc.v1.RegistryService.ListModels:output_type -> regsvc.v1.ListModelsResponse
+	14, // 34: regsvc.v1.RegistryService.GetVersion:output_type -> regsvc.v1.GetVersionResponse
+	16, // 35: regsvc.v1.RegistryService.ListVersions:output_type -> regsvc.v1.ListVersionsResponse
+	18, // 36: regsvc.v1.RegistryService.SetAlias:output_type -> regsvc.v1.SetAliasResponse
+	20, // 37: regsvc.v1.RegistryService.GetAlias:output_type -> regsvc.v1.GetAliasResponse
+	22, // 38: regsvc.v1.RegistryService.ListAliasHistory:output_type -> regsvc.v1.ListAliasHistoryResponse
+	31, // [31:39] is the sub-list for method output_type
+	23, // [23:31] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_regsvc_v1_registry_proto_init() }

@@ -47,7 +47,8 @@ type RegistryServiceClient interface {
 	GetModel(ctx context.Context, in *GetModelRequest, opts ...grpc.CallOption) (*GetModelResponse, error)
 	// Models by name. Errors: INVALID_ARGUMENT (page token or size).
 	ListModels(ctx context.Context, in *ListModelsRequest, opts ...grpc.CallOption) (*ListModelsResponse, error)
-	// Errors: NOT_FOUND (model, number, alias or digest), INVALID_ARGUMENT (malformed name).
+	// Errors: NOT_FOUND (model, number, alias or digest), reason VERSION_DELETED (metadata["purge_time"], if it can still be
+	// undeleted, unless `include_deleted`), INVALID_ARGUMENT (malformed name).
 	GetVersion(ctx context.Context, in *GetVersionRequest, opts ...grpc.CallOption) (*GetVersionResponse, error)
 	// Versions of a model, newest first. Errors: NOT_FOUND (model), INVALID_ARGUMENT.
 	ListVersions(ctx context.Context, in *ListVersionsRequest, opts ...grpc.CallOption) (*ListVersionsResponse, error)
@@ -55,7 +56,7 @@ type RegistryServiceClient interface {
 	// history. Errors: NOT_FOUND (version); INVALID_ARGUMENT (bad alias, `latest`); ABORTED, reason
 	// ETAG_MISMATCH (the alias is not at `expect_version`; metadata["version"] tells where it is);
 	// RESOURCE_EXHAUSTED (more than 1,000 aliases in the model); FAILED_PRECONDITION, reason ALIAS_PROTECTED (only
-	// PromotionService moves it), VERSION_BAD.
+	// PromotionService moves it), VERSION_BAD, VERSION_ARCHIVED.
 	SetAlias(ctx context.Context, in *SetAliasRequest, opts ...grpc.CallOption) (*SetAliasResponse, error)
 	// Errors: NOT_FOUND.
 	GetAlias(ctx context.Context, in *GetAliasRequest, opts ...grpc.CallOption) (*GetAliasResponse, error)
@@ -169,7 +170,8 @@ type RegistryServiceServer interface {
 	GetModel(context.Context, *GetModelRequest) (*GetModelResponse, error)
 	// Models by name. Errors: INVALID_ARGUMENT (page token or size).
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
-	// Errors: NOT_FOUND (model, number, alias or digest), INVALID_ARGUMENT (malformed name).
+	// Errors: NOT_FOUND (model, number, alias or digest), reason VERSION_DELETED (metadata["purge_time"], if it can still be
+	// undeleted, unless `include_deleted`), INVALID_ARGUMENT (malformed name).
 	GetVersion(context.Context, *GetVersionRequest) (*GetVersionResponse, error)
 	// Versions of a model, newest first. Errors: NOT_FOUND (model), INVALID_ARGUMENT.
 	ListVersions(context.Context, *ListVersionsRequest) (*ListVersionsResponse, error)
@@ -177,7 +179,7 @@ type RegistryServiceServer interface {
 	// history. Errors: NOT_FOUND (version); INVALID_ARGUMENT (bad alias, `latest`); ABORTED, reason
 	// ETAG_MISMATCH (the alias is not at `expect_version`; metadata["version"] tells where it is);
 	// RESOURCE_EXHAUSTED (more than 1,000 aliases in the model); FAILED_PRECONDITION, reason ALIAS_PROTECTED (only
-	// PromotionService moves it), VERSION_BAD.
+	// PromotionService moves it), VERSION_BAD, VERSION_ARCHIVED.
 	SetAlias(context.Context, *SetAliasRequest) (*SetAliasResponse, error)
 	// Errors: NOT_FOUND.
 	GetAlias(context.Context, *GetAliasRequest) (*GetAliasResponse, error)

@@ -92,5 +92,7 @@ class Kind:
     """Fields of fields: `code.commit`."""
     text: str = ""
     """Table of the full-text search."""
+    only: str = ""
+    """The condition on what is there to be found; empty for all."""
     orders: Mapping[str, Ordering] = field(default_factory=dict)
     """Those that are not just a column and then the id."""

@@ -129,6 +129,7 @@ VERSIONS = Kind(
             ranged=True,
         ),
         "bad": Column(Type.BOOL, "(v.bad = 1)"),
+        "archived": Column(Type.BOOL, "(v.archived_at IS NOT NULL)"),
         "framework": _record("version", "framework", indexed=True),
         "format": _record("version", "format"),
         "image": _record("version", "image"),
@@ -140,7 +141,7 @@ VERSIONS = Kind(
     ),
     lists={
         "datasets": _datasets("version"),
-        "aliases": Table("aliases x", "x.version_id", {"": Column(Type.STRING, "x.name")}, indexed=("",)),
+        "aliases": Table("set_aliases x", "x.version_id", {"": Column(Type.STRING, "x.name")}, indexed=("",)),
         "labels": Table(
             "version_labels x", "x.version_id", {"": Column(Type.STRING, "x.label")}, indexed=("",)
         ),
@@ -173,6 +174,8 @@ VERSIONS = Kind(
     records={"code": _code("version")},
     text="version_text",
     orders=_orders("versions", "v"),
+    # The plus keeps the order from being taken from the index of those that are not deleted.
+    only="+v.deleted_at IS NULL",
 )
 
 BUILDS = Kind(
@@ -216,10 +219,14 @@ MODELS = Kind(
         **_named(_OF_MODELS, "model"),
         "created": Column(Type.TIMESTAMP, "m.created_at"),
         "updated": _by("models", Type.TIMESTAMP, "updated_at", "m"),
-        "versions": Column(Type.INT, "m.last_version"),
+        "versions": Column(
+            Type.INT, "(SELECT count(*) FROM versions z WHERE z.model_id = m.id AND z.deleted_at IS NULL)"
+        ),
         "description": _text("m.description"),
     },
-    lists={"aliases": Table("aliases x", "x.model_id", {"": Column(Type.STRING, "x.name")}, indexed=("",))},
+    lists={
+        "aliases": Table("set_aliases x", "x.model_id", {"": Column(Type.STRING, "x.name")}, indexed=("",))
+    },
     text="model_text",
     orders={
         "created": Ordering(("m.id",)),
@@ -252,8 +259,8 @@ DATASETS = Kind(
     },
     lists={
         "users": Table(
-            "version_datasets x JOIN versions v ON v.id = x.version_id JOIN models vm ON vm.id = v.model_id"
-            " JOIN namespaces vn ON vn.id = vm.namespace_id",
+            "version_datasets x JOIN versions v ON v.id = x.version_id AND v.deleted_at IS NULL"
+            " JOIN models vm ON vm.id = v.model_id JOIN namespaces vn ON vn.id = vm.namespace_id",
             "x.dataset_version_id",
             {
                 "model": Column(Type.STRING, "vn.name || '/' || vm.name"),

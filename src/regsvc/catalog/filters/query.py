@@ -52,6 +52,8 @@ class Query:
         self._conditions: list[Sql] = []
         self._drivers: list[Driver] = []
         self._ahead: list[Found] | None = None
+        if kind.only:
+            self._conditions.append(Sql(kind.only))
         if node is not None:
             self._conditions.append(Compiler(kind).condition(node))
             self._drivers += Drivers(kind).of(node)

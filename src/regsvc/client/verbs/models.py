@@ -21,14 +21,16 @@ class Models(Connections):
         """All models, or those of one namespace, by name."""
         return catalog.list_models(self._connection(None), namespace)
 
-    def version(self, ref: str) -> records.Version:
-        """One version. Raises `NotFound`."""
+    def version(self, ref: str, *, deleted: bool = False) -> records.Version:
+        """One version, with `deleted` also one that is. Raises `NotFound`, `VersionDeleted`."""
         reference = refs.parse_reference(ref)
-        return catalog.get_version(self._connection(reference.server), reference.version)
+        connection = self._connection(reference.server)
+        return catalog.get_version(connection, reference.version, deleted=deleted)
 
-    def versions(self, model: str) -> Iterator[records.Version]:
-        """Versions of a model, newest first. Raises `NotFound`."""
-        return catalog.list_versions(*self._model(model))
+    def versions(self, model: str, *, deleted: bool = False) -> Iterator[records.Version]:
+        """Versions of a model, newest first, with `deleted` also those that are. Raises `NotFound`."""
+        connection, name = self._model(model)
+        return catalog.list_versions(connection, name, deleted=deleted)
 
     def files(self, ref: str) -> Iterator[records.File]:
         """The files of a version, bytewise by path. Raises `NotFound`."""
@@ -40,7 +42,8 @@ class Models(Connections):
     ) -> records.Alias:
         """Point an alias of the model of `ref` at that version; `promote` asks its rules.
 
-        Raises `NotFound`, `NameInvalid`, `AliasProtected` (only `promote` and `rollback` move it), `VersionBad`.
+        Raises `NotFound`, `NameInvalid`, `AliasProtected` (only `promote` and `rollback` move it), `VersionBad`,
+        `VersionArchived`.
         """
         reference = refs.parse_reference(ref)
         by = who() if author is None else author

@@ -871,7 +871,7 @@ export const MetricDirectionSchema: GenEnum<MetricDirection> = /*@__PURE__*/
 export const CompareService: GenService<{
   /**
    * Compares 2 to 16 versions or builds side by side; the first is what the others are compared with. Everything is
-   * in one message: lists that would not fit are cut, and `notes` says so. Errors: NOT_FOUND; INVALID_ARGUMENT
+   * in one message: lists that would not fit are cut, and `notes` says so. Errors: NOT_FOUND (VERSION_DELETED: one is deleted); INVALID_ARGUMENT
    * (a name, fewer than 2 or more than 16 of them, the same one twice: reason SAME_TWICE);
    * DATA_LOSS, reason CHUNK_DAMAGED.
    *

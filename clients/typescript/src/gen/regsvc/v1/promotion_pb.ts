@@ -976,8 +976,8 @@ export const PromotionService: GenService<{
   },
   /**
    * Moves an alias to a version if its rules allow it. Moving it to where it is succeeds, changes nothing and asks no rules.
-   * Errors: NOT_FOUND (version); FAILED_PRECONDITION, reason GATE_REFUSED (metadata["term"] is the part of the gate that was
-   * not true, ["values"] what it saw), APPROVALS_MISSING (metadata["approvals"], ["required"]), VERSION_BAD;
+   * Errors: NOT_FOUND (version; reason VERSION_DELETED when it is deleted); FAILED_PRECONDITION, reason GATE_REFUSED (metadata["term"] is the part of the gate that was
+   * not true, ["values"] what it saw), APPROVALS_MISSING (metadata["approvals"], ["required"]), VERSION_BAD, VERSION_ARCHIVED;
    * ABORTED, reason ETAG_MISMATCH (metadata["version"] is where the alias is now).
    *
    * @generated from rpc regsvc.v1.PromotionService.Promote
@@ -988,10 +988,10 @@ export const PromotionService: GenService<{
     output: typeof PromoteResponseSchema;
   },
   /**
-   * Moves an alias back to the version it named before, skipping those that are marked bad. Rollbacks
+   * Moves an alias back to the version it named before, skipping those that are marked bad, archived or deleted. Rollbacks
    * walk on: a second one goes one further back, not forth. Gate and approvals are not asked: what was let in once may
    * come back at once. Errors: NOT_FOUND (alias, version); FAILED_PRECONDITION, reason NO_HISTORY (there is nothing to go back
-   * to, or it never named `version`), VERSION_BAD (of `version`); ABORTED, reason ETAG_MISMATCH.
+   * to, or it never named `version`), VERSION_BAD, VERSION_ARCHIVED (of `version`); ABORTED, reason ETAG_MISMATCH.
    *
    * @generated from rpc regsvc.v1.PromotionService.Rollback
    */

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file regsvc/v1/registry.proto.
  */
 export const file_regsvc_v1_registry: GenFile = /*@__PURE__*/
-  fileDesc("ChhyZWdzdmMvdjEvcmVnaXN0cnkucHJvdG8SCXJlZ3N2Yy52MSLeAQoFTW9kZWwSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIvCgtjcmVhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDXZlcnNpb25fY291bnQYBSABKAQSFgoObGF0ZXN0X3ZlcnNpb24YBiABKAQSIQoHYWxpYXNlcxgHIAMoCzIQLnJlZ3N2Yy52MS5BbGlhcyLJAgoHVmVyc2lvbhIMCgRuYW1lGAEgASgJEg4KBm51bWJlchgCIAEoBBIOCgZkaWdlc3QYAyABKAkSEgoKZmlsZV9jb3VudBgEIAEoBBIMCgRzaXplGAUgASgEEi8KC2NyZWF0ZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghtZXRhZGF0YRgHIAEoCzIaLnJlZ3N2Yy52MS5WZXJzaW9uTWV0YWRhdGESDwoHYWxpYXNlcxgIIAMoCRINCgVidWlsZBgJIAEoCRISCgpsb2dfZGlnZXN0GAogASgJEhMKC3N0b3JlZF9zaXplGAsgASgEEhUKDXJlY29yZF9kaWdlc3QYDCABKAkSDgoGYXV0aG9yGA0gASgJEgsKA2JhZBgOIAEoCBISCgpiYWRfcmVhc29uGA8gASgJIu8CCg9WZXJzaW9uTWV0YWRhdGESEwoLZGVzY3JpcHRpb24YASABKAkSNgoGcGFyYW1zGAIgAygLMiYucmVnc3ZjLnYxLlZlcnNpb25NZXRhZGF0YS5QYXJhbXNFbnRyeRI4CgdtZXRyaWNzGAMgAygLMicucmVnc3ZjLnYxLlZlcnNpb25NZXRhZGF0YS5NZXRyaWNzRW50cnkSMgoEdGFncxgEIAMoCzIkLnJlZ3N2Yy52MS5WZXJzaW9uTWV0YWRhdGEuVGFnc0VudHJ5GkQKC1BhcmFtc0VudHJ5EgsKA2tleRgBIAEoCRIkCgV2YWx1ZRgCIAEoCzIVLnJlZ3N2Yy52MS5QYXJhbVZhbHVlOgI4ARouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ARorCglUYWdzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJvCgpQYXJhbVZhbHVlEhYKDHN0cmluZ192YWx1ZRgBIAEoCUgAEhMKCWludF92YWx1ZRgCIAEoEkgAEhYKDGRvdWJsZV92YWx1ZRgDIAEoAUgAEhQKCmJvb2xfdmFsdWUYBCABKAhIAEIGCgRraW5kIlcKBUFsaWFzEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIvCgt1cGRhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAirAEKC0FsaWFzQ2hhbmdlEg8KB3ZlcnNpb24YASABKAkSGAoQcHJldmlvdXNfdmVyc2lvbhgCIAEoCRIoCgR0aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZhdXRob3IYBCABKAkSDgoGcmVhc29uGAUgASgJEigKBGtpbmQYBiABKA4yGi5yZWdzdmMudjEuQWxpYXNDaGFuZ2VLaW5kIksKEkNyZWF0ZU1vZGVsUmVxdWVzdBIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiNgoTQ3JlYXRlTW9kZWxSZXNwb25zZRIfCgVtb2RlbBgBIAEoCzIQLnJlZ3N2Yy52MS5Nb2RlbCIfCg9HZXRNb2RlbFJlcXVlc3QSDAoEbmFtZRgBIAEoCSIzChBHZXRNb2RlbFJlc3BvbnNlEh8KBW1vZGVsGAEgASgLMhAucmVnc3ZjLnYxLk1vZGVsIkoKEUxpc3RNb2RlbHNSZXF1ZXN0Eg4KBnBhcmVudBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJPChJMaXN0TW9kZWxzUmVzcG9uc2USIAoGbW9kZWxzGAEgAygLMhAucmVnc3ZjLnYxLk1vZGVsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIhChFHZXRWZXJzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJIjkKEkdldFZlcnNpb25SZXNwb25zZRIjCgd2ZXJzaW9uGAEgASgLMhIucmVnc3ZjLnYxLlZlcnNpb24iTAoTTGlzdFZlcnNpb25zUmVxdWVzdBIOCgZwYXJlbnQYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiVQoUTGlzdFZlcnNpb25zUmVzcG9uc2USJAoIdmVyc2lvbnMYASADKAsyEi5yZWdzdmMudjEuVmVyc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifAoPU2V0QWxpYXNSZXF1ZXN0EgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIWCg5leHBlY3RfdmVyc2lvbhgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJEg4KBmF1dGhvchgFIAEoCRIOCgZyZWFzb24YBiABKAkiMwoQU2V0QWxpYXNSZXNwb25zZRIfCgVhbGlhcxgBIAEoCzIQLnJlZ3N2Yy52MS5BbGlhcyIfCg9HZXRBbGlhc1JlcXVlc3QSDAoEbmFtZRgBIAEoCSIzChBHZXRBbGlhc1Jlc3BvbnNlEh8KBWFsaWFzGAEgASgLMhAucmVnc3ZjLnYxLkFsaWFzIlAKF0xpc3RBbGlhc0hpc3RvcnlSZXF1ZXN0Eg4KBnBhcmVudBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJcChhMaXN0QWxpYXNIaXN0b3J5UmVzcG9uc2USJwoHY2hhbmdlcxgBIAMoCzIWLnJlZ3N2Yy52MS5BbGlhc0NoYW5nZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqcwoPQWxpYXNDaGFuZ2VLaW5kEiEKHUFMSUFTX0NIQU5HRV9LSU5EX1VOU1BFQ0lGSUVEEAASHQoZQUxJQVNfQ0hBTkdFX0tJTkRfUFJPTU9URRABEh4KGkFMSUFTX0NIQU5HRV9LSU5EX1JPTExCQUNLEAIykAUKD1JlZ2lzdHJ5U2VydmljZRJMCgtDcmVhdGVNb2RlbBIdLnJlZ3N2Yy52MS5DcmVhdGVNb2RlbFJlcXVlc3QaHi5yZWdzdmMudjEuQ3JlYXRlTW9kZWxSZXNwb25zZRJICghHZXRNb2RlbBIaLnJlZ3N2Yy52MS5HZXRNb2RlbFJlcXVlc3QaGy5yZWdzdmMudjEuR2V0TW9kZWxSZXNwb25zZSIDkAIBEk4KCkxpc3RNb2RlbHMSHC5yZWdzdmMudjEuTGlzdE1vZGVsc1JlcXVlc3QaHS5yZWdzdmMudjEuTGlzdE1vZGVsc1Jlc3BvbnNlIgOQAgESTgoKR2V0VmVyc2lvbhIcLnJlZ3N2Yy52MS5HZXRWZXJzaW9uUmVxdWVzdBodLnJlZ3N2Yy52MS5HZXRWZXJzaW9uUmVzcG9uc2UiA5ACARJUCgxMaXN0VmVyc2lvbnMSHi5yZWdzdmMudjEuTGlzdFZlcnNpb25zUmVxdWVzdBofLnJlZ3N2Yy52MS5MaXN0VmVyc2lvbnNSZXNwb25zZSIDkAIBEkMKCFNldEFsaWFzEhoucmVnc3ZjLnYxLlNldEFsaWFzUmVxdWVzdBobLnJlZ3N2Yy52MS5TZXRBbGlhc1Jlc3BvbnNlEkgKCEdldEFsaWFzEhoucmVnc3ZjLnYxLkdldEFsaWFzUmVxdWVzdBobLnJlZ3N2Yy52MS5HZXRBbGlhc1Jlc3BvbnNlIgOQAgESYAoQTGlzdEFsaWFzSGlzdG9yeRIiLnJlZ3N2Yy52MS5MaXN0QWxpYXNIaXN0b3J5UmVxdWVzdBojLnJlZ3N2Yy52MS5MaXN0QWxpYXNIaXN0b3J5UmVzcG9uc2UiA5ACAUIiWiByZWdzdmMuZGV2L2dvL3JlZ3N2Yy92MTtyZWdzdmN2MWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChhyZWdzdmMvdjEvcmVnaXN0cnkucHJvdG8SCXJlZ3N2Yy52MSLeAQoFTW9kZWwSDAoEbmFtZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIvCgtjcmVhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDXZlcnNpb25fY291bnQYBSABKAQSFgoObGF0ZXN0X3ZlcnNpb24YBiABKAQSIQoHYWxpYXNlcxgHIAMoCzIQLnJlZ3N2Yy52MS5BbGlhcyLcAwoHVmVyc2lvbhIMCgRuYW1lGAEgASgJEg4KBm51bWJlchgCIAEoBBIOCgZkaWdlc3QYAyABKAkSEgoKZmlsZV9jb3VudBgEIAEoBBIMCgRzaXplGAUgASgEEi8KC2NyZWF0ZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghtZXRhZGF0YRgHIAEoCzIaLnJlZ3N2Yy52MS5WZXJzaW9uTWV0YWRhdGESDwoHYWxpYXNlcxgIIAMoCRINCgVidWlsZBgJIAEoCRISCgpsb2dfZGlnZXN0GAogASgJEhMKC3N0b3JlZF9zaXplGAsgASgEEhUKDXJlY29yZF9kaWdlc3QYDCABKAkSDgoGYXV0aG9yGA0gASgJEgsKA2JhZBgOIAEoCBISCgpiYWRfcmVhc29uGA8gASgJEjAKDGFyY2hpdmVfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZGVsZXRlX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnB1cmdlX3RpbWUYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIu8CCg9WZXJzaW9uTWV0YWRhdGESEwoLZGVzY3JpcHRpb24YASABKAkSNgoGcGFyYW1zGAIgAygLMiYucmVnc3ZjLnYxLlZlcnNpb25NZXRhZGF0YS5QYXJhbXNFbnRyeRI4CgdtZXRyaWNzGAMgAygLMicucmVnc3ZjLnYxLlZlcnNpb25NZXRhZGF0YS5NZXRyaWNzRW50cnkSMgoEdGFncxgEIAMoCzIkLnJlZ3N2Yy52MS5WZXJzaW9uTWV0YWRhdGEuVGFnc0VudHJ5GkQKC1BhcmFtc0VudHJ5EgsKA2tleRgBIAEoCRIkCgV2YWx1ZRgCIAEoCzIVLnJlZ3N2Yy52MS5QYXJhbVZhbHVlOgI4ARouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ARorCglUYWdzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJvCgpQYXJhbVZhbHVlEhYKDHN0cmluZ192YWx1ZRgBIAEoCUgAEhMKCWludF92YWx1ZRgCIAEoEkgAEhYKDGRvdWJsZV92YWx1ZRgDIAEoAUgAEhQKCmJvb2xfdmFsdWUYBCABKAhIAEIGCgRraW5kIlcKBUFsaWFzEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIvCgt1cGRhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAirAEKC0FsaWFzQ2hhbmdlEg8KB3ZlcnNpb24YASABKAkSGAoQcHJldmlvdXNfdmVyc2lvbhgCIAEoCRIoCgR0aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZhdXRob3IYBCABKAkSDgoGcmVhc29uGAUgASgJEigKBGtpbmQYBiABKA4yGi5yZWdzdmMudjEuQWxpYXNDaGFuZ2VLaW5kIksKEkNyZWF0ZU1vZGVsUmVxdWVzdBIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiNgoTQ3JlYXRlTW9kZWxSZXNwb25zZRIfCgVtb2RlbBgBIAEoCzIQLnJlZ3N2Yy52MS5Nb2RlbCIfCg9HZXRNb2RlbFJlcXVlc3QSDAoEbmFtZRgBIAEoCSIzChBHZXRNb2RlbFJlc3BvbnNlEh8KBW1vZGVsGAEgASgLMhAucmVnc3ZjLnYxLk1vZGVsIkoKEUxpc3RNb2RlbHNSZXF1ZXN0Eg4KBnBhcmVudBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJPChJMaXN0TW9kZWxzUmVzcG9uc2USIAoGbW9kZWxzGAEgAygLMhAucmVnc3ZjLnYxLk1vZGVsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSI6ChFHZXRWZXJzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEhcKD2luY2x1ZGVfZGVsZXRlZBgCIAEoCCI5ChJHZXRWZXJzaW9uUmVzcG9uc2USIwoHdmVyc2lvbhgBIAEoCzISLnJlZ3N2Yy52MS5WZXJzaW9uImUKE0xpc3RWZXJzaW9uc1JlcXVlc3QSDgoGcGFyZW50GAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEhcKD2luY2x1ZGVfZGVsZXRlZBgEIAEoCCJVChRMaXN0VmVyc2lvbnNSZXNwb25zZRIkCgh2ZXJzaW9ucxgBIAMoCzISLnJlZ3N2Yy52MS5WZXJzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ8Cg9TZXRBbGlhc1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhYKDmV4cGVjdF92ZXJzaW9uGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkSDgoGYXV0aG9yGAUgASgJEg4KBnJlYXNvbhgGIAEoCSIzChBTZXRBbGlhc1Jlc3BvbnNlEh8KBWFsaWFzGAEgASgLMhAucmVnc3ZjLnYxLkFsaWFzIh8KD0dldEFsaWFzUmVxdWVzdBIMCgRuYW1lGAEgASgJIjMKEEdldEFsaWFzUmVzcG9uc2USHwoFYWxpYXMYASABKAsyEC5yZWdzdmMudjEuQWxpYXMiUAoXTGlzdEFsaWFzSGlzdG9yeVJlcXVlc3QSDgoGcGFyZW50GAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIlwKGExpc3RBbGlhc0hpc3RvcnlSZXNwb25zZRInCgdjaGFuZ2VzGAEgAygLMhYucmVnc3ZjLnYxLkFsaWFzQ2hhbmdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSqQAQoPQWxpYXNDaGFuZ2VLaW5kEiEKHUFMSUFTX0NIQU5HRV9LSU5EX1VOU1BFQ0lGSUVEEAASHQoZQUxJQVNfQ0hBTkdFX0tJTkRfUFJPTU9URRABEh4KGkFMSUFTX0NIQU5HRV9LSU5EX1JPTExCQUNLEAISGwoXQUxJQVNfQ0hBTkdFX0tJTkRfVU5TRVQQAzKQBQoPUmVnaXN0cnlTZXJ2aWNlEkwKC0NyZWF0ZU1vZGVsEh0ucmVnc3ZjLnYxLkNyZWF0ZU1vZGVsUmVxdWVzdBoeLnJlZ3N2Yy52MS5DcmVhdGVNb2RlbFJlc3BvbnNlEkgKCEdldE1vZGVsEhoucmVnc3ZjLnYxLkdldE1vZGVsUmVxdWVzdBobLnJlZ3N2Yy52MS5HZXRNb2RlbFJlc3BvbnNlIgOQAgESTgoKTGlzdE1vZGVscxIcLnJlZ3N2Yy52MS5MaXN0TW9kZWxzUmVxdWVzdBodLnJlZ3N2Yy52MS5MaXN0TW9kZWxzUmVzcG9uc2UiA5ACARJOCgpHZXRWZXJzaW9uEhwucmVnc3ZjLnYxLkdldFZlcnNpb25SZXF1ZXN0Gh0ucmVnc3ZjLnYxLkdldFZlcnNpb25SZXNwb25zZSIDkAIBElQKDExpc3RWZXJzaW9ucxIeLnJlZ3N2Yy52MS5MaXN0VmVyc2lvbnNSZXF1ZXN0Gh8ucmVnc3ZjLnYxLkxpc3RWZXJzaW9uc1Jlc3BvbnNlIgOQAgESQwoIU2V0QWxpYXMSGi5yZWdzdmMudjEuU2V0QWxpYXNSZXF1ZXN0GhsucmVnc3ZjLnYxLlNldEFsaWFzUmVzcG9uc2USSAoIR2V0QWxpYXMSGi5yZWdzdmMudjEuR2V0QWxpYXNSZXF1ZXN0GhsucmVnc3ZjLnYxLkdldEFsaWFzUmVzcG9uc2UiA5ACARJgChBMaXN0QWxpYXNIaXN0b3J5EiIucmVnc3ZjLnYxLkxpc3RBbGlhc0hpc3RvcnlSZXF1ZXN0GiMucmVnc3ZjLnYxLkxpc3RBbGlhc0hpc3RvcnlSZXNwb25zZSIDkAIBQiJaIHJlZ3N2Yy5kZXYvZ28vcmVnc3ZjL3YxO3JlZ3N2Y3YxYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * Model is a named thing with versions. All fields but `description` are set by the server.
@@ -45,12 +45,14 @@ export type Model = Message<"regsvc.v1.Model"> & {
   updateTime?: Timestamp | undefined;
 
   /**
+   * Without the deleted ones.
+   *
    * @generated from field: uint64 version_count = 5;
    */
   versionCount: bigint;
 
   /**
-   * Number of the newest version; 0 when there is none.
+   * Number of the newest version, deleted and archived ones aside: what `latest` names; 0 when there is none.
    *
    * @generated from field: uint64 latest_version = 6;
    */
@@ -177,6 +179,27 @@ export type Version = Message<"regsvc.v1.Version"> & {
    * @generated from field: string bad_reason = 15;
    */
   badReason: string;
+
+  /**
+   * Since when it is archived; see LifecycleService.
+   *
+   * @generated from field: google.protobuf.Timestamp archive_time = 16;
+   */
+  archiveTime?: Timestamp | undefined;
+
+  /**
+   * Since when it is deleted.
+   *
+   * @generated from field: google.protobuf.Timestamp delete_time = 17;
+   */
+  deleteTime?: Timestamp | undefined;
+
+  /**
+   * From when on a deleted version cannot be had back.
+   *
+   * @generated from field: google.protobuf.Timestamp purge_time = 18;
+   */
+  purgeTime?: Timestamp | undefined;
 };
 
 /**
@@ -311,7 +334,7 @@ export const AliasSchema: GenMessage<Alias> = /*@__PURE__*/
  */
 export type AliasChange = Message<"regsvc.v1.AliasChange"> & {
   /**
-   * The version it named from then on.
+   * The version it named from then on; empty when it named nothing.
    *
    * @generated from field: string version = 1;
    */
@@ -519,6 +542,13 @@ export type GetVersionRequest = Message<"regsvc.v1.GetVersionRequest"> & {
    * @generated from field: string name = 1;
    */
   name: string;
+
+  /**
+   * Also one that is deleted and not purged yet.
+   *
+   * @generated from field: bool include_deleted = 2;
+   */
+  includeDeleted: boolean;
 };
 
 /**
@@ -569,6 +599,13 @@ export type ListVersionsRequest = Message<"regsvc.v1.ListVersionsRequest"> & {
    * @generated from field: string page_token = 3;
    */
   pageToken: string;
+
+  /**
+   * Also those that are deleted and not purged yet.
+   *
+   * @generated from field: bool include_deleted = 4;
+   */
+  includeDeleted: boolean;
 };
 
 /**
@@ -798,6 +835,13 @@ export enum AliasChangeKind {
    * @generated from enum value: ALIAS_CHANGE_KIND_ROLLBACK = 2;
    */
   ROLLBACK = 2,
+
+  /**
+   * The version it named was deleted by force.
+   *
+   * @generated from enum value: ALIAS_CHANGE_KIND_UNSET = 3;
+   */
+  UNSET = 3,
 }
 
 /**
@@ -849,7 +893,8 @@ export const RegistryService: GenService<{
     output: typeof ListModelsResponseSchema;
   },
   /**
-   * Errors: NOT_FOUND (model, number, alias or digest), INVALID_ARGUMENT (malformed name).
+   * Errors: NOT_FOUND (model, number, alias or digest), reason VERSION_DELETED (metadata["purge_time"], if it can still be
+   * undeleted, unless `include_deleted`), INVALID_ARGUMENT (malformed name).
    *
    * @generated from rpc regsvc.v1.RegistryService.GetVersion
    */
@@ -873,7 +918,7 @@ export const RegistryService: GenService<{
    * history. Errors: NOT_FOUND (version); INVALID_ARGUMENT (bad alias, `latest`); ABORTED, reason
    * ETAG_MISMATCH (the alias is not at `expect_version`; metadata["version"] tells where it is);
    * RESOURCE_EXHAUSTED (more than 1,000 aliases in the model); FAILED_PRECONDITION, reason ALIAS_PROTECTED (only
-   * PromotionService moves it), VERSION_BAD.
+   * PromotionService moves it), VERSION_BAD, VERSION_ARCHIVED.
    *
    * @generated from rpc regsvc.v1.RegistryService.SetAlias
    */

@@ -1,0 +1,99 @@
+"""LifecycleService."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+
+from google.protobuf.duration_pb2 import Duration
+
+from regsvc import refs
+from regsvc.catalog.aliases import Move
+from regsvc.catalog.storage import Usage
+from regsvc.server import convert
+from regsvc.server.context import Context
+from regsvc.server.workers import Workers
+from regsvc.service.app import RegistryApp
+from regsvc.service.lifecycle import Deletion
+from regsvc.v1 import lifecycle_pb2 as pb
+from regsvc.v1 import lifecycle_pb2_grpc
+
+
+class LifecycleServicer(lifecycle_pb2_grpc.LifecycleServiceServicer):
+    """Archiving, deleting, and what that frees."""
+
+    def __init__(self, app: RegistryApp, workers: Workers):
+        self._lifecycle = app.lifecycle
+        self._collector = app.collector
+        self._run = workers.run
+
+    async def ArchiveVersion(
+        self, request: pb.ArchiveVersionRequest, context: Context
+    ) -> pb.ArchiveVersionResponse:
+        ref, call = refs.version_from_wire(request.name), convert.request_of(request, "ArchiveVersion")
+        version = await self._run(
+            self._lifecycle.archive, ref, request.reason, request.author, call, archived=request.archived
+        )
+        return pb.ArchiveVersionResponse(version=convert.version_to(version))
+
+    async def DeleteVersion(
+        self, request: pb.DeleteVersionRequest, context: Context
+    ) -> pb.DeleteVersionResponse:
+        asked = Deletion(
+            refs.version_from_wire(request.name),
+            request.force,
+            _microseconds(request.keep) if request.HasField("keep") else None,
+            Move(request.author, request.reason),
+        )
+        if request.dry_run:
+            done = await self._run(self._lifecycle.would_delete, asked)
+        else:
+            call = convert.request_of(request, "DeleteVersion")
+            done = await self._run(self._lifecycle.delete, asked, call)
+        return pb.DeleteVersionResponse(
+            version=convert.version_to(done.version),
+            unset_aliases=done.unset,
+            hosts=done.hosts,
+            freed_size=done.freed_size,
+        )
+
+    async def UndeleteVersion(
+        self, request: pb.UndeleteVersionRequest, context: Context
+    ) -> pb.UndeleteVersionResponse:
+        ref, call = refs.version_from_wire(request.name), convert.request_of(request, "UndeleteVersion")
+        version = await self._run(self._lifecycle.undelete, ref, request.author, call)
+        return pb.UndeleteVersionResponse(version=convert.version_to(version))
+
+    async def GetStorageStats(
+        self, request: pb.GetStorageStatsRequest, context: Context
+    ) -> pb.GetStorageStatsResponse:
+        found = await self._run(self._lifecycle.stats, [_thing(name) for name in request.names])
+        return pb.GetStorageStatsResponse(
+            usage=_usage_to(found.usage),
+            deleted=_usage_to(found.deleted),
+            pack_size=found.pack_size,
+            packs=found.packs,
+        )
+
+    async def CollectGarbage(
+        self, request: pb.CollectGarbageRequest, context: Context
+    ) -> pb.CollectGarbageResponse:
+        if request.dry_run:
+            done = await self._run(self._collector.would_collect, full=request.full)
+        else:
+            # On a thread of its own, however long it takes; shielded, or who leaves would cancel it for all.
+            done = await asyncio.shield(asyncio.wrap_future(self._collector.begin(full=request.full)))
+        return pb.CollectGarbageResponse(**asdict(done))
+
+
+def _thing(name: str) -> refs.VersionRef | refs.ModelName:
+    """A model, or a version of one."""
+    return refs.model_from_wire(name) if name.count("/") == 3 else refs.version_from_wire(name)
+
+
+def _usage_to(usage: Usage) -> pb.StorageUsage:
+    return pb.StorageUsage(**asdict(usage), shared_size=usage.shared_size)
+
+
+def _microseconds(duration: Duration) -> int:
+    return duration.seconds * 1_000_000 + duration.nanos // 1000
