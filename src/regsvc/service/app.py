@@ -23,6 +23,10 @@ from regsvc.service.recovery import recover
 from regsvc.service.registry import Registry
 from regsvc.service.search import Searcher
 from regsvc.service.series import Series
+from regsvc.service.transfer_builds import BuildTaker
+from regsvc.service.transfer_export import Exporter
+from regsvc.service.transfer_import import Importer
+from regsvc.service.transfer_versions import VersionTaker
 from regsvc.service.uploads import Uploads
 from regsvc.service.webhooks import Webhooks
 from regsvc.store import PackStore
@@ -72,6 +76,13 @@ class RegistryApp:
         self.comparer = Comparer(self.catalog, self.files, self.series)
         self.events = Events(self.catalog, self.limits)
         self.webhooks = Webhooks(self.catalog, pager, self.limits, self.store_id)
+        self.exporter = Exporter(self.catalog, self.files, self.limits)
+        self.importer = Importer(
+            self.catalog,
+            VersionTaker(self.uploads),
+            BuildTaker(self.uploads, self.files, self.limits),
+            self.limits,
+        )
         self.housekeeping = Housekeeping(self.catalog, self.builds, self.logs, self.uploads, self.limits)
         self.housekeeping.start()
 
