@@ -30,6 +30,8 @@ RETRIED = {
     "WriteAttachment": "to retry, send it again",
     "Redeliver": "Called again, it is sent again",
     "TestWebhook": "Called again, it is sent again",
+    "Import": "importing again changes nothing",
+    "SetMirror": "Called again with the same number it changes nothing",
     "AppendLog": "Each response acknowledges all lines up to its number",
 }
 
