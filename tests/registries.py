@@ -197,6 +197,7 @@ def write_files(folder: Path, files: dict[str, bytes]) -> Path:
 
 def fill(endpoint: str, folder: Path, model: str = "team/fraud") -> None:
     """Models with something of everything: builds, logs, metrics, records, notes, datasets, aliases, rules."""
+    folder.mkdir(exist_ok=True)
     with regsvc.connect(endpoint) as client:
         rows = folder / "rows.csv"
         rows.write_text("a,b\n" + "".join(f"{i},{i % 3}\n" for i in range(300)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from regsvc.catalog.database import Reader, Transaction
+from regsvc.catalog.database import Reader, Transaction, store_id
 from regsvc.errors import EtagMismatch, ImportConflict, NotFound
 
 
@@ -55,6 +55,8 @@ def follows(
     anything. `name` and `what` tell whose it is; the values are compared by their texts. Raises `ImportConflict`
     when both sides have changed it.
     """
+    if source == store_id(tx):
+        return False  # an older state of this very registry
     key = f"{name}#{what}"
     base = tx.value("SELECT state FROM imported_states WHERE source = ? AND name = ?", [source, key])
     if _state(now) == _state(wanted):

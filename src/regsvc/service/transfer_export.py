@@ -79,11 +79,30 @@ Part = tuple[Item, str]
 """An item, and where to go on when it is the last of its resource, else nothing."""
 
 _DATASET, _MODEL = 0, 1
-_HEAD, _BUILD, _VERSION, _RULES, _ALIAS = range(5)
+_USED, _HEAD, _BUILD, _VERSION, _RULES, _ALIAS = range(6)
 _Resource = ModelName | VersionRef | BuildName | AliasName | DatasetRef
-_Unit = tuple[Place, _Resource, int]
-"""Where, what, and of an alias of a whole model: the newest version that was exported with it."""
 _ANY = 1 << 62
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """One resource that is to be exported."""
+
+    place: Place
+    resource: _Resource
+    newest: int = _ANY
+    """Of an alias of a whole model: the newest version that was exported with it."""
+    because: ModelName | None = None
+    """Of a dataset: the model that used it."""
+
+    @property
+    def name(self) -> str:
+        """What a filter sees: a dataset that was used goes with the model."""
+        if self.because is not None:
+            return self.because.wire
+        if isinstance(self.resource, DatasetRef):
+            return replace(self.resource, number=self.resource.number or 1).wire
+        return self.resource.wire
 
 
 class Exporter:
@@ -128,13 +147,12 @@ class Exporter:
         for position, scope in enumerate(scopes):
             if begin is not None and position < begin.name:
                 continue
-            for place, resource, newest in self._units(position, scope, only=wanted.only):
-                if begin is not None and place <= begin:
+            for unit in self._units(position, scope, wanted):
+                if begin is not None and unit.place <= begin:
                     continue
-                if not admits(Event(0, 0, "", _wire(resource), {})):
+                if not admits(Event(0, 0, "", unit.name, {})):
                     continue
-                items = self._items(resource, place, newest, contents=wanted.contents)
-                yield from _ended(items, _cursor(place))
+                yield from _ended(self._items(unit, contents=wanted.contents), _cursor(unit.place))
 
     def _scope(self, name: str) -> _Scope:
         """What a name stands for. Raises `NameInvalid`, `NotFound`."""
@@ -160,31 +178,38 @@ class Exporter:
             return _Scope(build=owner)
         return _Scope(version=self._catalog.read(lambda db: versions.find(db, owner)).ref)
 
-    def _units(self, position: int, scope: _Scope, *, only: bool) -> Iterator[_Unit]:
-        if scope.namespace == "-":
-            namespaces = self._catalog.read(transfer_export.namespaces)
+    def _units(self, position: int, scope: _Scope, wanted: Wanted) -> Iterator[_Unit]:
+        if scope.namespace:
+            every = scope.namespace == "-"
+            namespaces = self._catalog.read(transfer_export.namespaces) if every else [scope.namespace]
             for namespace in namespaces:
-                yield from self._datasets(position, self._datasets_of(namespace))
+                found = self._catalog.read(
+                    lambda db, namespace=namespace: transfer_export.dataset_refs(db, namespace)  # type: ignore[misc]
+                )
+                for ref in found:
+                    yield _dataset_unit(position, ref)
             for namespace in namespaces:
-                yield from self._models_of(position, namespace)
-        elif scope.namespace:
-            yield from self._datasets(position, self._datasets_of(scope.namespace))
-            yield from self._models_of(position, scope.namespace)
+                for model in self._catalog.read(
+                    lambda db, namespace=namespace: transfer_export.model_names(db, namespace)  # type: ignore[misc]
+                ):
+                    # All of the namespace's came already, unless a filter left them out.
+                    if wanted.filter or not every:
+                        yield from self._used(position, model)
+                    yield from self._model(position, model)
         elif scope.model is not None:
-            model = scope.model
-            used = self._catalog.read(lambda db: _used(db, model))
-            yield from self._datasets(position, used)
-            yield from self._model(position, model)
+            yield from self._used(position, scope.model)
+            yield from self._model(position, scope.model)
         elif scope.alias is not None:
             name = scope.alias
-            if not only:
-                yield _model_place(position, name.model), name.model, _ANY
-            yield _model_place(position, name.model, _RULES, alias=name.alias), name, _ANY
-            yield _model_place(position, name.model, _ALIAS, alias=name.alias), name, _ANY
+            if not wanted.only:
+                yield _Unit(_model_place(position, name.model), name.model)
+            yield _Unit(_model_place(position, name.model, _RULES, alias=name.alias), name)
+            yield _Unit(_model_place(position, name.model, _ALIAS, alias=name.alias), name)
         elif scope.build is not None or scope.version is not None:
-            yield from self._one(position, scope.build, scope.version, only=only)
+            yield from self._one(position, scope.build, scope.version, only=wanted.only)
         else:
-            yield from self._datasets(position, scope.datasets)
+            for ref in scope.datasets:
+                yield _dataset_unit(position, ref)
 
     def _one(
         self, position: int, build: BuildName | None, version: VersionRef | None, *, only: bool
@@ -194,41 +219,41 @@ class Exporter:
             build = self._catalog.read(lambda db: transfer_export.version(db, version)).build
         model = version.model if version is not None else build.model  # type: ignore[union-attr]
         if not only:
-            numbers = (
+            yield from self._used(
+                position,
+                model,
                 None if version is None else version.number,
                 None if build is None else build.number,
             )
-            used = self._catalog.read(lambda db: _used(db, model, *numbers))
-            yield from self._datasets(position, used)
-            yield _model_place(position, model), model, _ANY
-        if build is not None and (version is None or not only):
-            yield _model_place(position, model, _BUILD, build.number), build, _ANY
+            yield _Unit(_model_place(position, model), model)
+        if build is not None:
+            yield _Unit(_model_place(position, model, _BUILD, build.number), build)
         if version is not None:
-            yield _model_place(position, model, _VERSION, version.number or 0), version, _ANY
+            yield _Unit(_model_place(position, model, _VERSION, version.number or 0), version)
 
-    def _datasets_of(self, namespace: str) -> list[DatasetRef]:
-        return self._catalog.read(lambda db: transfer_export.dataset_refs(db, namespace))
+    def _used(
+        self, position: int, model: ModelName, version: int | None = None, build: int | None = None
+    ) -> Iterator[_Unit]:
+        """The datasets that a model used, or that one version and its build did."""
 
-    def _datasets(self, position: int, found: Sequence[DatasetRef]) -> Iterator[_Unit]:
-        for ref in found:
-            yield Place(position, _DATASET, ref.namespace, ref.dataset, number=ref.number or 0), ref, _ANY
+        def find(db: Reader) -> list[DatasetRef]:
+            return transfer_export.used_datasets(db, models.find_id(db, model), version, build)
 
-    def _models_of(self, position: int, namespace: str) -> Iterator[_Unit]:
-        for model in self._catalog.read(lambda db: transfer_export.model_names(db, namespace)):
-            yield from self._model(position, model)
+        for count, ref in enumerate(self._catalog.read(find)):
+            yield _Unit(_model_place(position, model, _USED, count), ref, because=model)
 
     def _model(self, position: int, model: ModelName) -> Iterator[_Unit]:
         model_id = self._catalog.read(lambda db: models.find_id(db, model))
-        yield _model_place(position, model), model, _ANY
+        yield _Unit(_model_place(position, model), model)
         for number in self._numbers("builds", model_id):
-            yield _model_place(position, model, _BUILD, number), BuildName(model, number), _ANY
+            yield _Unit(_model_place(position, model, _BUILD, number), BuildName(model, number))
         newest = 0
         for newest in self._numbers("versions", model_id):
-            yield _model_place(position, model, _VERSION, newest), VersionRef(model, number=newest), _ANY
+            yield _Unit(_model_place(position, model, _VERSION, newest), VersionRef(model, number=newest))
         for alias in self._catalog.read(lambda db: transfer_export.ruled(db, model_id)):
-            yield _model_place(position, model, _RULES, alias=alias), AliasName(model, alias), _ANY
+            yield _Unit(_model_place(position, model, _RULES, alias=alias), AliasName(model, alias))
         for alias in self._catalog.read(lambda db: transfer_export.alias_names(db, model_id)):
-            yield _model_place(position, model, _ALIAS, alias=alias), AliasName(model, alias), newest
+            yield _Unit(_model_place(position, model, _ALIAS, alias=alias), AliasName(model, alias), newest)
 
     def _numbers(self, table: str, model_id: int) -> Iterator[int]:
         after = 0
@@ -238,7 +263,8 @@ class Exporter:
             yield from found
             after = found[-1]
 
-    def _items(self, resource: _Resource, place: Place, newest: int, *, contents: bool) -> Iterator[Item]:
+    def _items(self, unit: _Unit, *, contents: bool) -> Iterator[Item]:
+        resource = unit.resource
         match resource:
             case DatasetRef():
                 yield self._catalog.read(lambda db: transfer_export.dataset(db, resource))
@@ -248,10 +274,10 @@ class Exporter:
                 yield from self._build(resource, contents=contents)
             case VersionRef():
                 yield from self._version(resource, contents=contents)
-            case AliasName() if place.kind == _RULES:
+            case AliasName() if unit.place.kind == _RULES:
                 yield self._catalog.read(lambda db: transfer_export.rules_of(db, resource))
             case AliasName():
-                yield from self._alias(resource, newest)
+                yield from self._alias(resource, unit.newest)
 
     def _build(self, name: BuildName, *, contents: bool) -> Iterator[Item]:
         for left in reversed(range(SEAL_WAITS)):
@@ -380,24 +406,14 @@ def _ended(items: Iterator[Item], cursor: str) -> Iterator[Part]:
         yield held, cursor
 
 
-def _used(
-    db: Reader, model: ModelName, version: int | None = None, build: int | None = None
-) -> list[DatasetRef]:
-    return transfer_export.used_datasets(db, models.find_id(db, model), version, build)
+def _dataset_unit(position: int, ref: DatasetRef) -> _Unit:
+    return _Unit(Place(position, _DATASET, ref.namespace, ref.dataset, number=ref.number or 0), ref)
 
 
 def _model_place(
     position: int, model: ModelName, kind: int = _HEAD, number: int = 0, alias: str = ""
 ) -> Place:
     return Place(position, _MODEL, model.namespace, model.model, kind, number, alias)
-
-
-def _wire(resource: _Resource) -> str:
-    return (
-        replace(resource, number=resource.number or 1).wire
-        if isinstance(resource, DatasetRef)
-        else resource.wire
-    )
 
 
 def _cursor(place: Place) -> str:

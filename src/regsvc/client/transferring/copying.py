@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from regsvc import errors
 from regsvc.client.connection import Connection
 from regsvc.client.resume import DEFAULT_PATIENCE
-from regsvc.client.transferring.mover import Mover
+from regsvc.client.transferring.mover import Mover, check_into
 from regsvc.client.transferring.report import OnMoved, TransferReport
 from regsvc.client.transferring.source import Selection, ServerSource
 
@@ -30,6 +30,7 @@ def copy(
     `NotFound`, `InvalidArgument` (the same registry, and no `into`), `Unavailable`.
     """
     started = time.monotonic()
+    check_into(into, names)
     reading = ServerSource(source, patience)
     if reading.store_id == target.capabilities().store_id and not into:
         raise errors.InvalidArgument("source and target are the same registry")

@@ -266,6 +266,13 @@ class _Bringing:
         self._mover._count(*self._uploads[use].send(parts, self._contents.frames))
 
 
+def check_into(into: str, names: Sequence[str]) -> None:
+    """Raises `InvalidArgument` when what is exported by these names may be several models, and `into` is one."""
+    models = {"/".join(name.split("/")[:4]) for name in names if "/models/" in name}
+    if "/models/" in into and (len(models) != 1 or not all("/models/" in name for name in names)):
+        raise errors.InvalidArgument("several models cannot become one: export one, or name a namespace")
+
+
 def _pieces(blob: str, offset: int, chunks: Sequence[Any]) -> list[Piece]:
     found = []
     for chunk in chunks:

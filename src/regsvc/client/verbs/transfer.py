@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from regsvc import refs
 from regsvc.client import catalog
 from regsvc.client.verbs.connections import Connections, _target
-from regsvc.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from regsvc.client.transferring.report import OnMoved, TransferReport
@@ -37,14 +37,80 @@ class Transfers(Connections):
         """
         from regsvc.client.transferring.copying import copy
 
-        names = self._exported(what)
         return copy(
             self._connection(None),
             self._connection(_target(server)),
-            names,
-            into=placed(into, names),
+            self._exported(what),
+            into=into_name(into),
             on_moved=on_moved,
             on_bytes=on_bytes,
+        )
+
+    def export_archive(
+        self,
+        archive: str | os.PathLike[str] | BinaryIO,
+        what: Sequence[str] = (),
+        *,
+        on_bytes: OnBytes | None = None,
+    ) -> TransferReport:
+        """Write models and versions with all that belongs to them into an archive, a path or an open file.
+
+        `what` as for `export_to`. A path gets its content in one step at the end; until then it is `PATH.partial`, and
+        the same export called again goes on with that. Raises `NotFound`, `NameInvalid`, `OSError`, `Aborted` (another
+        process writes it).
+        """
+        from regsvc.client.transferring.packing import pack
+
+        return pack(self._connection(None), self._exported(what), archive, on_bytes=on_bytes)
+
+    def import_archive(
+        self,
+        archive: str | os.PathLike[str] | BinaryIO,
+        *,
+        into: str = "",
+        on_moved: OnMoved | None = None,
+        on_bytes: OnBytes | None = None,
+    ) -> TransferReport:
+        """Bring what an archive has, a path or an open file, into this server, as `export_to` does.
+
+        What stands before a damaged place comes in whole. Raises `ArchiveDamaged`, `InvalidArgument`, `NameInvalid`,
+        `OSError`.
+        """
+        from regsvc.client.transferring.unpacking import unpack
+
+        return unpack(
+            self._connection(None), archive, into=into_name(into), on_moved=on_moved, on_bytes=on_bytes
+        )
+
+    def mirror(
+        self,
+        source: str,
+        *,
+        filter: str = "",
+        once: bool = False,
+        on_moved: OnMoved | None = None,
+        on_caught_up: Callable[[int], None] | None = None,
+        stopped: Callable[[], bool] | None = None,
+    ) -> TransferReport:
+        """Keep this server equal to another one, `[regsvc://]host[:port]`: all of it, then what changes there.
+
+        The position is kept on this server, so a mirror that was killed goes on. `filter` is a CEL condition on `model`
+        and `resource`. With `once` it ends when it is where the source was at the start, else when `stopped` gives
+        true, which is asked between events; its report is of the last ones then. `on_caught_up` gets the number of
+        each event up to which all is here. What is changed on this server is never overwritten: that is a conflict,
+        in the report, and all else goes on (docs/mirror.md). Raises `InvalidArgument`, `FilterInvalid`, and
+        `Unavailable` with `once`.
+        """
+        from regsvc.client.transferring.mirroring import mirror
+
+        return mirror(
+            self._connection(_target(source)),
+            self._connection(None),
+            filter=filter,
+            once=once,
+            on_moved=on_moved,
+            on_caught_up=on_caught_up,
+            stopped=stopped,
         )
 
     def _exported(self, what: Sequence[str]) -> list[str]:
@@ -63,13 +129,9 @@ class Transfers(Connections):
         return source.model.wire
 
 
-def placed(into: str, names: Sequence[str]) -> str:
-    """The resource name of where things are put. Raises `NameInvalid`, `InvalidArgument`."""
+def into_name(into: str) -> str:
+    """The resource name of `namespace` or `namespace/model`. Raises `NameInvalid`."""
     if not into:
         return ""
-    if "/" not in into:
-        return refs.ModelName(into, "x").wire.rpartition("/models/")[0] if refs.parse_model(into) else ""
-    models = {"/".join(name.split("/")[:4]) for name in names}
-    if len(models) > 1 or any(name.count("/") < 3 for name in names):
-        raise InvalidArgument("several models cannot become one: name one model, or a namespace")
-    return refs.parse_model(into).wire
+    model = refs.parse_model(into if "/" in into else f"{into}/x")
+    return model.wire if "/" in into else f"namespaces/{model.namespace}"
