@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +210,7 @@ def fill(endpoint: str, folder: Path, model: str = "team/fraud") -> None:
             build.log_params({"lr": 0.1, "epochs": 3, "name": "zwölf", "on": True})
             build.set_tags({"who": "ci"})
             build.log_dataset(rows, "team/rows", split="train")
+            attach(endpoint, build.wire, "lock.txt", b"numpy==2\n" * 40_000)
             with build.step("train"):
                 for step in range(50):
                     build.log_metrics({"loss": 1 / (step + 1), "f1": step / 50}, step=step)
@@ -221,7 +222,16 @@ def fill(endpoint: str, folder: Path, model: str = "team/fraud") -> None:
             )
         with_error(client, model)
         more = write_files(folder / "more", {"w.bin": bytes_of(3 << 20, 1) + b"tail", "n.txt": b"n" * 5000})
-        client.push(more, model, metrics={"f1": 0.9}, params={"n": 2**60}, author="bob", aliases=["prod"])
+        client.push(
+            more,
+            model,
+            metrics={"f1": 0.9},
+            params={"n": 2**60},
+            author="bob",
+            aliases=["prod"],
+            attachments={"changes.diff": b"- old\n+ new\n" * 3_000},
+            parents={"https://example.org/model": "distilled"},
+        )
         client.promote(f"{model}:1", "prod", reason="better", author="alice")
         client.promote(f"{model}:2", "prod", reason="again", author="alice")
         client.rollback(f"{model}@prod", reason="oh", author="carol", mark_bad=True)
@@ -233,6 +243,14 @@ def fill(endpoint: str, folder: Path, model: str = "team/fraud") -> None:
         client.evaluate(f"{model}:1", "nightly", {"auc": 0.7, "ece": 0.1})
 
 
+def attach(endpoint: str, owner: str, name: str, data: bytes) -> None:
+    """Give a running build a blob."""
+    with grpc.insecure_channel(endpoint) as channel:
+        record_pb2_grpc.RecordServiceStub(channel).WriteAttachment(
+            iter([record_pb2.WriteAttachmentRequest(owner=owner, name=name, data=data)]), timeout=LIMIT
+        )
+
+
 def with_error(client: regsvc.Client, model: str) -> None:
     """A build that fails in a step."""
     try:
@@ -241,11 +259,3 @@ def with_error(client: regsvc.Client, model: str) -> None:
             raise ValueError("no")
     except ValueError:
         pass
-
-
-def unsealed(endpoint: str, names: Iterable[str]) -> list[str]:
-    """Builds of these whose log is not sealed yet."""
-    with grpc.insecure_channel(endpoint) as channel:
-        stub = build_pb2_grpc.BuildServiceStub(channel)
-        found = [stub.GetBuild(build_pb2.GetBuildRequest(name=name), timeout=LIMIT).build for name in names]
-    return [build.name for build in found if build.log_seq and not build.log_digest]

@@ -62,13 +62,12 @@ def describe_model(tx: Transaction, name: ModelName, description: str) -> None:
     tx.run("UPDATE models SET description = ? WHERE id = ?", [description, models.find_id(tx, name)])
 
 
-def advance_model(tx: Transaction, item: ModelItem) -> bool:
-    """The model has changed at least when it changed at the source; gives whether that is news."""
-    changed = tx.run(
+def advance_model(tx: Transaction, item: ModelItem) -> None:
+    """The model has changed at least when it changed at the source."""
+    tx.run(
         "UPDATE models SET updated_at = ? WHERE id = ? AND updated_at < ?",
         [item.updated_at, models.find_id(tx, item.name), item.updated_at],
     )
-    return changed > 0
 
 
 def set_updated(tx: Transaction, name: ModelName, at: int) -> None:

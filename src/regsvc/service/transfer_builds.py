@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from regsvc.catalog import builds, transfer_export, transfer_import, uploads
+from regsvc.catalog import builds, chunks, transfer_export, transfer_import, uploads
 from regsvc.catalog.database import Transaction
 from regsvc.catalog.logs import LogBatch
 from regsvc.catalog.transfer_items import BuildItem, PointsItem
@@ -93,10 +93,10 @@ class BuildTaker:
         if draft is not None and draft.complete:
             data: Iterable[bytes] = (session.read_chunk(digest) for digest, _ in draft.pieces)
         else:
-            known = self._uploads.ask(lambda tx: transfer_import.file_of(tx, item.log_digest or b""))
+            known = self._uploads.ask(lambda tx: chunks.find_file(tx, item.log_digest or b""))
             if known is None:
                 raise ChunksMissing(f"the log of {item.name} was not brought", missing=1)
-            data = self._files.file_bytes(known, 0, 1 << 62)
+            data = self._files.file_bytes(known[0], 0, known[1])
         batches, texts = [], 0
         for batch, size in _batches(self._lines(data)):
             batches.append(batch)

@@ -86,7 +86,8 @@ def _put_model(tx: Transaction, source: str, item: ModelItem) -> bool:
         created = True
     else:
         created = False
-    changed = transfer_import.advance_model(tx, item)
+    transfer_import.advance_model(tx, item)
+    changed = False
     name = item.name.wire
     if mirrors.follows(
         tx, source, name, "description", now=here.description, unset="", wanted=item.description
