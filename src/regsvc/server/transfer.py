@@ -46,7 +46,7 @@ class TransferServicer(transfer_pb2_grpc.TransferServiceServicer):
     async def Export(self, request: pb.ExportRequest, context: Context) -> AsyncIterator[pb.ExportResponse]:
         wanted = Wanted(tuple(request.names), request.contents, request.only, request.cursor, request.filter)
         parts = await self._control.run(self._exporter.export, wanted)
-        async for response in self._bulk.iterate(_responses(parts)):
+        async for response in self._bulk.iterate(_responses(parts, one_by_one=request.contents)):
             yield response
 
     async def ReadBlobs(
@@ -97,8 +97,8 @@ class TransferServicer(transfer_pb2_grpc.TransferServiceServicer):
         ]
 
 
-def _responses(parts: Iterator[Part]) -> Iterator[pb.ExportResponse]:
-    """Items that make up about a message each."""
+def _responses(parts: Iterator[Part], *, one_by_one: bool) -> Iterator[pb.ExportResponse]:
+    """Items that make up about a message each; `one_by_one`: at most those of one resource."""
     response, size = pb.ExportResponse(), 0
     for item, cursor in parts:
         message = item_to(item)
@@ -109,6 +109,9 @@ def _responses(parts: Iterator[Part]) -> Iterator[pb.ExportResponse]:
         response.items.append(message)
         response.cursor = cursor
         size += weight
+        if one_by_one and cursor:
+            yield response
+            response, size = pb.ExportResponse(), 0
     if size:
         yield response
 
