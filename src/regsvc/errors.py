@@ -158,6 +158,12 @@ class AlreadyExists(RegsvcError):
     code, reason = Code.ALREADY_EXISTS, "ALREADY_EXISTS"
 
 
+class ImportConflict(AlreadyExists):
+    """Something else has the name of what is imported; it stays as it is."""
+
+    reason = "IMPORT_CONFLICT"
+
+
 class FailedPrecondition(RegsvcError):
     """The state forbids it now."""
 

@@ -31,6 +31,8 @@ RETRIED = {
     "CollectGarbage": "Calling it again collects again",
     "Redeliver": "Called again, it is sent again",
     "TestWebhook": "Called again, it is sent again",
+    "Import": "importing again changes nothing",
+    "SetMirror": "Called again with the same number it changes nothing",
     "AppendLog": "Each response acknowledges all lines up to its number",
 }
 

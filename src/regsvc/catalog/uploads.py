@@ -107,6 +107,7 @@ def close(tx: Transaction, upload_id: str, state: UploadState, version_id: int |
     tx.run("DELETE FROM upload_chunks WHERE upload_id = ?", [upload_id])
     tx.run("DELETE FROM upload_files WHERE upload_id = ?", [upload_id])
     tx.run("DELETE FROM upload_attachments WHERE upload_id = ?", [upload_id])
+    tx.run("DELETE FROM upload_points WHERE upload_id = ?", [upload_id])
     chunks.unpin(tx, upload_id)
 
 

@@ -8,6 +8,7 @@ from regsvc.cli.lazy import LazyGroup
 
 _COMMANDS = {
     "mlflow": ("regsvc.cli.import_mlflow:mlflow", "Models, versions and runs of an MLflow store."),
+    "archive": ("regsvc.cli.exporting:archive", "What `regsvc export` wrote into a file."),
     "hf": ("regsvc.cli.import_hf:hf", "A Hugging Face snapshot or cache folder."),
 }
 

@@ -48,7 +48,9 @@ _COMMANDS = {
     "logs": ("regsvc.cli.logs:logs", "Print or follow the log of a build."),
     "watch": ("regsvc.cli.events:watch", "Print what changes in the registry, as it happens."),
     "webhook": ("regsvc.cli.webhooks:webhook", "Send what changes to HTTP endpoints, signed."),
-    "import": ("regsvc.cli.imports:imports", "Bring models from an MLflow store or a Hugging Face folder."),
+    "import": ("regsvc.cli.imports:imports", "Bring models from an archive, MLflow or Hugging Face."),
+    "export": ("regsvc.cli.exporting:export", "Bring models into an archive or another server."),
+    "mirror": ("regsvc.cli.exporting:mirror", "Keep a server equal to another one."),
     "cache": ("regsvc.cli.cache:cache", "List, prune and verify what pulls keep on this machine."),
 }
 """Command to its home and its line in `regsvc --help`, in that order."""

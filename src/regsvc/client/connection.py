@@ -32,6 +32,8 @@ from regsvc.v1 import (
     record_pb2_grpc,
     registry_pb2_grpc,
     search_pb2_grpc,
+    transfer_pb2,
+    transfer_pb2_grpc,
     webhook_pb2_grpc,
 )
 from regsvc.version import __version__
@@ -91,6 +93,7 @@ class Connection:
         self.records = record_pb2_grpc.RecordServiceStub(self._channel)
         self.deployments = deployment_pb2_grpc.DeploymentServiceStub(self._channel)
         self.events = event_pb2_grpc.EventServiceStub(self._channel)
+        self.transfers = transfer_pb2_grpc.TransferServiceStub(self._channel)
         self.webhooks = webhook_pb2_grpc.WebhookServiceStub(self._channel)
         self.capabilities_stub = capabilities_pb2_grpc.CapabilitiesServiceStub(self._channel)
         self._lock = threading.Lock()  # protects _capabilities and _bulk
@@ -212,7 +215,7 @@ class BulkChannels:
 
 
 class BulkChannel:
-    """A TCP connection of its own for the two calls that carry bulk bytes; see `regsvc.bulk`."""
+    """A TCP connection of its own for the calls that carry bulk bytes; see `regsvc.bulk`."""
 
     def __init__(self, target: str) -> None:
         self._channel = grpc.insecure_channel(target, options=_BULK_OPTIONS)
@@ -226,6 +229,11 @@ class BulkChannel:
             f"{service}/ReadChunks",
             request_serializer=artifact_pb2.ReadChunksRequest.SerializeToString,
             response_deserializer=bulk.deserializer(artifact_pb2.ReadChunksResponse),
+        )
+        self.ReadBlobs = self._channel.unary_stream(
+            f"/{artifact_pb2.DESCRIPTOR.package}.TransferService/ReadBlobs",
+            request_serializer=transfer_pb2.ReadBlobsRequest.SerializeToString,
+            response_deserializer=bulk.deserializer(transfer_pb2.ReadBlobsResponse),
         )
 
     def close(self) -> None:

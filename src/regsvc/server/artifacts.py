@@ -311,18 +311,21 @@ def _manifest_file(part: ManifestPart) -> pb.ManifestFile:
 
 def _chunk_messages(batches: Iterator[list[StoredFrame]]) -> Iterator[Bulk[pb.ReadChunksResponse]]:
     for batch in batches:
-        head = pb.ReadChunksResponse(
-            frames=[
-                pb.ChunkFrame(
-                    digest=frame.digest,
-                    codec=frame.codec,  # type: ignore[arg-type]
-                    raw_size=frame.raw_size,
-                    stored_size=len(frame.payload),
-                )
-                for frame in batch
-            ]
-        )
+        head = pb.ReadChunksResponse(frames=chunk_frames(batch))
         yield Bulk(head, [frame.payload for frame in batch])
+
+
+def chunk_frames(batch: Sequence[StoredFrame]) -> list[pb.ChunkFrame]:
+    """What describes frames in a message."""
+    return [
+        pb.ChunkFrame(
+            digest=frame.digest,
+            codec=frame.codec,  # type: ignore[arg-type]
+            raw_size=frame.raw_size,
+            stored_size=len(frame.payload),
+        )
+        for frame in batch
+    ]
 
 
 def _joined(parts: Iterator[bytes]) -> Iterator[bytes]:

@@ -15,7 +15,13 @@ _REQUESTS = {
     f"{_SERVICE}/WriteChunks": bulk.deserializer(pb.WriteChunksRequest),
     f"{_SERVICE}/WriteFile": bulk.deserializer(pb.WriteFileRequest),
 }
-_RESPONSES = frozenset({f"{_SERVICE}/ReadChunks", f"{_SERVICE}/ReadFile"})
+_RESPONSES = frozenset(
+    {
+        f"{_SERVICE}/ReadChunks",
+        f"{_SERVICE}/ReadFile",
+        f"/{pb.DESCRIPTOR.package}.TransferService/ReadBlobs",
+    }
+)
 
 
 class BulkFraming(grpc.aio.ServerInterceptor):

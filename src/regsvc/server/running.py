@@ -35,6 +35,7 @@ from regsvc.server.records import RecordServicer
 from regsvc.server.registry import RegistryServicer
 from regsvc.server.search import SearchServicer
 from regsvc.server.stalls import StallInterceptor
+from regsvc.server.transfer import TransferServicer
 from regsvc.server.webhooks import WebhookServicer
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
@@ -67,6 +68,8 @@ from regsvc.v1 import (
     registry_pb2_grpc,
     search_pb2,
     search_pb2_grpc,
+    transfer_pb2,
+    transfer_pb2_grpc,
     webhook_pb2,
     webhook_pb2_grpc,
 )
@@ -90,6 +93,7 @@ SERVICES = tuple(
         (record_pb2, "RecordService"),
         (registry_pb2, "RegistryService"),
         (search_pb2, "SearchService"),
+        (transfer_pb2, "TransferService"),
         (webhook_pb2, "WebhookService"),
     )
 )
@@ -163,6 +167,9 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     )
     event_pb2_grpc.add_EventServiceServicer_to_server(
         EventServicer(app, tails, hub, config.heartbeat), server
+    )
+    transfer_pb2_grpc.add_TransferServiceServicer_to_server(
+        TransferServicer(app, bulk, control, downloads), server
     )
     poster = Poster(config.webhook_timeout, allow_private=config.webhook_allow_private)
     dispatcher = Dispatcher(app, hub, poster, config.webhook_pace)

@@ -25,6 +25,10 @@ from regsvc.service.recovery import recover
 from regsvc.service.registry import Registry
 from regsvc.service.search import Searcher
 from regsvc.service.series import Series
+from regsvc.service.transfer_builds import BuildTaker
+from regsvc.service.transfer_export import Exporter
+from regsvc.service.transfer_import import Importer
+from regsvc.service.transfer_versions import VersionTaker
 from regsvc.service.uploads import Uploads
 from regsvc.service.webhooks import Webhooks
 from regsvc.store import PackStore
@@ -78,6 +82,13 @@ class RegistryApp:
         self.collector = Collector(self.catalog, self.store, self.limits, self._adopted)
         self.housekeeping = Housekeeping(
             self.catalog, self.builds, self.logs, self.uploads, self.collector, self.limits
+        )
+        self.exporter = Exporter(self.catalog, self.files, self.limits)
+        self.importer = Importer(
+            self.catalog,
+            VersionTaker(self.uploads),
+            BuildTaker(self.uploads, self.files, self.limits),
+            self.limits,
         )
         self.housekeeping.start()
 

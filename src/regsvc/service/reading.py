@@ -142,9 +142,21 @@ class VersionReader:
     ) -> Iterator[list[StoredFrame]]:
         """Batches of every chunk that the ranges touch, in order. Raises `NotFound`, `OutOfRange`."""
         version_id = self._catalog.read(lambda db: versions.resolve(db, ref))
+        return self._frames_of(self._windows(version_id, ranges), accept)
+
+    def blob_frames(
+        self, ranges: Sequence[tuple[int, int, int]], accept: frozenset[int]
+    ) -> Iterator[list[StoredFrame]]:
+        """Like `frames`, of (file id, start, end)."""
+        windows = (window for each in ranges for window in self._file_windows(*each))
+        return self._frames_of(windows, accept)
+
+    def _frames_of(
+        self, windows: Iterable[list[FileChunk]], accept: frozenset[int]
+    ) -> Iterator[list[StoredFrame]]:
         batch: list[StoredFrame] = []
         size = 0
-        for window in self._windows(version_id, ranges):
+        for window in windows:
             for chunk, payload in self._chunks.payloads([piece.chunk for piece in window]):
                 frame = self._frame(chunk, payload, accept)
                 batch.append(frame)

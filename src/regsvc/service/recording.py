@@ -96,8 +96,7 @@ class Records:
 
     def begin_attachment(self, owner: str | BuildName, name: str) -> AttachmentWriter:
         """Begin a blob of an upload (its id) or a running build. Errors as WriteAttachment documents."""
-        if not _ATTACHMENT_NAME.fullmatch(name):
-            raise NameInvalid("an attachment's name is 1 to 100 of A-Z a-z 0-9 . _ -", name=name[:60])
+        check_attachment_name(name)
         writer = AttachmentWriter(self._catalog, self._store, self._seals, self._limits, owner, name)
         self._catalog.read(writer.holder)
         return writer
@@ -224,8 +223,14 @@ def seal(
     fulltext.add_version(tx, version_id, upload.model, metadata.description, record.card, record.labels)
     provenance.pass_on(tx, upload.id, upload.build_id, version_id)
     provenance.check_attached(tx, version_id, record)
-    text = _text(tx, version_id, digest, metadata, record)
+    text = text_of(tx, version_id, digest, metadata, record)
     provenance.seal(tx, version_id, content.digest_of(text))
+
+
+def check_attachment_name(name: str) -> None:
+    """Raises `NameInvalid`."""
+    if not _ATTACHMENT_NAME.fullmatch(name):
+        raise NameInvalid("an attachment's name is 1 to 100 of A-Z a-z 0-9 . _ -", name=name[:60])
 
 
 def check_record(record: Record, limits: Limits) -> None:
@@ -325,13 +330,14 @@ def _view(db: Reader, owner: Owner) -> RecordView:
     attachments = provenance.attachments(db, "version", version.id)
     if version.record_digest is None:
         return RecordView(record, attachments)
-    text = _text(db, version.id, version.digest, version.metadata, record)
+    text = text_of(db, version.id, version.digest, version.metadata, record)
     if content.digest_of(text) != version.record_digest:
         raise RecordDamaged(f"the record of {version.ref} is not what was sealed", version=version.ref.wire)
     return RecordView(record, attachments, text, version.record_digest)
 
 
-def _text(db: Reader, version_id: int, digest: bytes, metadata: Metadata, record: Record) -> bytes:
+def text_of(db: Reader, version_id: int, digest: bytes, metadata: Metadata, record: Record) -> bytes:
+    """What is sealed with a version."""
     return content.sealed_text(
         digest,
         description=metadata.description,

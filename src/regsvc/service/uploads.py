@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from regsvc.catalog import builds, chunks, events, models, requests, rules, uploads, versions
 from regsvc.catalog.aliases import Move
@@ -46,6 +47,8 @@ from regsvc.service.reading import ChunkReader
 from regsvc.service.recent import RecentChunks
 from regsvc.service.recording import check_record, record_of, seal
 from regsvc.store import Kind, PackStore
+
+T = TypeVar("T")
 
 IDLE_FILES = 64
 """Unfinished files without a stream whose uncut bytes are kept, for all uploads: 2 MiB each, about."""
@@ -231,6 +234,47 @@ class Uploads:
         self._drop(upload_id)
         return version
 
+    def ask(self, question: Callable[[Transaction], T]) -> T:
+        """Run something in a transaction of its own."""
+        return self._catalog.write(question)
+
+    def adopt(
+        self,
+        upload_ids: Sequence[str],
+        make: Callable[[Transaction, Sequence[UploadSession]], T],
+        digest: bytes | None = None,
+    ) -> T:
+        """Make durable what uploads brought and call `make` in the transaction that makes it known.
+
+        `make` has to close the uploads. `digest` is that of the version whose files the first of them has. Errors as
+        CommitUpload documents.
+        """
+        sessions = [self.session(each) for each in upload_ids]
+        with ExitStack() as held:
+            for session in sorted(sessions, key=lambda each: each.upload.id):
+                held.enter_context(session.lock)
+                held.enter_context(self._failing(session.upload.id))
+            if digest is not None:
+                _note_manifest(sessions[0], digest)
+            packs: list[PackFacts] = []
+            for session in sessions:
+                note_recipes(session)
+                packs.extend(session.packer.flush())
+
+            def adopting(tx: Transaction) -> T:
+                for pack in packs:
+                    chunks.add_pack(tx, pack)
+                for each in upload_ids:
+                    uploads.find_open(tx, each, tx.now)
+                return make(tx, sessions)
+
+            made = self._catalog.write(adopting)
+            for session in sessions:
+                session.packer.indexed()
+        for upload_id in upload_ids:
+            self._drop(upload_id)
+        return made
+
     def _committed(self, upload_id: str) -> Version:
         """The version that an upload became. Raises `NotFound`, `UploadClosed` when it became none."""
 
@@ -282,7 +326,7 @@ class Uploads:
             raise DigestMismatch(
                 "the upload does not have the version digest that was named", digest=digest.hex()
             )
-        _note_recipes(session)
+        note_recipes(session)
         same = VersionRef(session.upload.model, digest=digest.hex())
         noted = self._catalog.read(lambda db: versions.exists(db, same))
         if not noted:
@@ -320,7 +364,7 @@ class Uploads:
         record = record_of(tx, upload, commit.record, self._limits)
         metadata = _with_build(tx, upload, commit.metadata)
         check_metadata(metadata, self._limits)
-        file_ids = _files(tx, session.drafts.values())
+        file_ids = files_of(tx, session.drafts.values())
         number = models.next_version(tx, model_id)
         files = [(entry.path, file_ids[entry.path]) for entry in entries]
         size = sum(entry.size for entry in entries)
@@ -366,7 +410,21 @@ class Uploads:
             session.discard()
 
 
-def _note_recipes(session: UploadSession) -> None:
+def _note_manifest(session: UploadSession, digest: bytes) -> None:
+    """Write the manifest of a version. Raises `DigestMismatch`, `FilesIncomplete`, `PathInvalid`."""
+    entries = session.entries()
+    try:
+        manifest.check_tree(entry.path for entry in entries)
+    except manifest.PathError as error:
+        raise PathInvalid(str(error)) from error
+    if manifest.version_digest(entries) != digest:
+        raise DigestMismatch(
+            "the upload does not have the version digest that was named", digest=digest.hex()
+        )
+    session.packer.add_note(Kind.MANIFEST, digest, manifest.text(entries))
+
+
+def note_recipes(session: UploadSession) -> None:
     """Write recipes of new files of several chunks; one chunk is the file itself, under the same digest."""
     noted: set[bytes] = set()
     for draft in session.drafts.values():
@@ -376,7 +434,7 @@ def _note_recipes(session: UploadSession) -> None:
             session.packer.add_note(Kind.RECIPE, draft.digest, raw)
 
 
-def _files(tx: Transaction, drafts: Collection[Draft]) -> dict[str, int]:
+def files_of(tx: Transaction, drafts: Collection[Draft]) -> dict[str, int]:
     """Ids of the files by path, made when new. Every chunk is checked again, in the committing transaction."""
     new = [draft for draft in drafts if draft.proven_file is None]
     located = chunks.locate(tx, list({digest for draft in new for digest, _ in draft.pieces}))

@@ -15,6 +15,7 @@ from regsvc.catalog.schema import (
     records,
     searching,
     spine,
+    transfer,
     webhooks,
 )
 
@@ -34,5 +35,6 @@ for _step in (
     deployments.deployments,
     webhooks.webhooks,
     lifecycle.lifecycle,
+    transfer.transfer,
 ):
     MIGRATIONS()(_step)

@@ -1,0 +1,1 @@
+"""Moving whole parts of a registry: to another server, into an archive file, from one, and continuously."""
