@@ -40,6 +40,7 @@ _COMMANDS = {
     "follow": ("regsvc.cli.deployment:follow", "Keep a folder equal to what an alias names."),
     "deployments": ("regsvc.cli.deployment:deployments", "List who serves what."),
     "build": ("regsvc.cli.builds:build", "Run, list, show and cancel builds."),
+    "runner": ("regsvc.cli.runner:runner", "Take queued builds and execute them on this machine."),
     "logs": ("regsvc.cli.logs:logs", "Print or follow the log of a build."),
     "watch": ("regsvc.cli.events:watch", "Print what changes in the registry, as it happens."),
     "webhook": ("regsvc.cli.webhooks:webhook", "Send what changes to HTTP endpoints, signed."),
