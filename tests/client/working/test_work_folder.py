@@ -52,9 +52,7 @@ def test_a_held_folder_is_left_alone(root: WorkRoot) -> None:
     assert not os.path.lexists(folder.path)
 
 
-def test_a_worker_holds_it_after_its_runner(
-    root: WorkRoot, processes: list[subprocess.Popen[bytes]]
-) -> None:
+def test_a_worker_holds_it_after_its_runner(root: WorkRoot, processes: list[subprocess.Popen[bytes]]) -> None:
     folder = root.create()
     processes.append(subprocess.Popen(SLEEPER, pass_fds=(folder.lock,)))
     folder.release()
