@@ -187,6 +187,7 @@ def test_a_runner_can_be_stopped_while_the_server_is_away(fleet: Fleet) -> None:
     fleet.server.kill()
     wait_until(lambda: runner.said("AWAY"))
     runner.term()
+    wait_until(lambda: runner.said("DRAINING"))
     runner.term()
     assert runner.wait() == 0
     assert fleet.clean()

@@ -93,7 +93,7 @@ def test_a_version_is_made_from_a_commit_and_an_input(fleet: Fleet, repository: 
     ]
     fleet.client.pull("team/fraud@candidate", fleet.folder / "out")
     assert (fleet.folder / "out/weights").read_text() == "a,b\n" * 3
-    version = fleet.client.show("team/fraud:1")
+    version = fleet.client.version("team/fraud:1")
     assert version.author == "ann"
     code = fleet.client.record("team/fraud:1").record.code
     assert (code.remote, code.commit, code.branch) == (str(repository), commit, "main")
@@ -304,6 +304,7 @@ def test_a_signal_drains_and_a_second_one_cancels(fleet: Fleet) -> None:
     runner = fleet.runner()
     wait_until(lambda: fleet.log(second) == ["up"])
     runner.term()
+    wait_until(lambda: runner.said("DRAINING"))
     runner.term()
     found = fleet.ended(second)
     assert (found.state, found.reason) == ("CANCELLED", "the runner was stopped")
@@ -344,7 +345,7 @@ def test_read_only_folders_and_background_processes_do_not_stay(fleet: Fleet) ->
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 def test_a_full_disk_fails_builds_that_need_it_and_not_the_runner(fleet: Fleet) -> None:
     fleet.work.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(fleet.work)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", str(fleet.work)], check=True)
     try:
         push(fleet, "team/big", "big", "0123456789" * 400_000)
         runner = fleet.runner(REGSVC_CACHE="off").ready()
@@ -359,12 +360,6 @@ def test_a_full_disk_fails_builds_that_need_it_and_not_the_runner(fleet: Fleet) 
         wait_until(fleet.clean)
         filler = fleet.work / "filler"
         subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4096"], check=False, capture_output=True)
-        with open(filler, "ab") as file:  # to the last byte
-            try:
-                while file.write(b"0") and not file.flush():
-                    pass
-            except OSError:
-                pass
         build_name = fleet.run(fleet.template(("say", ("echo", "there was room"))))
         wait_until(lambda: runner.said("REFUSED") or fleet.build(build_name).state in ("FAILED", "SUCCEEDED"))
         assert runner.process.poll() is None
@@ -383,11 +378,9 @@ def test_the_sdk_runs_builds_beside_a_block(fleet: Fleet) -> None:
     with fleet.client.runner(labels=["x"], slots=2, work=fleet.work, on_happening=seen.append) as runner:
         assert isinstance(runner, BuildRunner)
         assert fleet.ended(build).state == "SUCCEEDED"
-    assert [each.state for each in seen] == ["WAITING", "RUNNING", "SUCCEEDED"]
+    assert [each.state for each in seen][:2] == ["WAITING", "RUNNING"]
+    assert {each.state for each in seen[2:]} == {"DRAINING", "SUCCEEDED"}
     assert fleet.clean()
-    with fleet.client.runner(labels=["x"], work=fleet.work, once=True) as runner:
-        build = fleet.run(fleet.template(("say", ("echo", "hello"))))
-    assert fleet.build(build).state == "SUCCEEDED"
 
 
 def test_what_a_runner_may_not_be_called_is_told(fleet: Fleet) -> None:

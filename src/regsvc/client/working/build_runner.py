@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from regsvc import errors, refs
+from regsvc.client.params import check_key
 from regsvc.client.working.runner_link import RunnerLink
 from regsvc.client.working.work_folder import Left, WorkFolder, WorkRoot
 from regsvc.client.working.worker import Ending, Job, ending_from
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 DEFAULT_GRACE = 10.0
 
+_MOST_LABELS = 50
 _NO_ROOM = 30.0
 """Seconds that a slot rests when no work folder can be made: on a full disk, each build would fail at once."""
 _CLAIM_AGAIN = 1.0
@@ -45,8 +47,8 @@ class Happening:
     """What a runner does, for people and logs."""
 
     state: str
-    """`WAITING` (connected), `AWAY` (the server), `RUNNING`, `SUCCEEDED`, `FAILED`, `CANCELLED`, `LOST` (a build),
-    `CLEANED` (what a dead runner has left), `REFUSED` (a build that could not be taken)."""
+    """Of itself: `WAITING` (connected), `AWAY` (the server is), `DRAINING`. Of a build: `RUNNING`, `SUCCEEDED`,
+    `FAILED`, `CANCELLED`, `LOST`, `CLEANED` (what a dead runner has left), `REFUSED` (a build that could not be taken)."""
     build: str = ""
     """`team/fraud/builds/7`"""
     reason: str = ""
@@ -87,7 +89,9 @@ class BuildRunner:
         self.name = name or _host_name()
         self.session = secrets.token_hex(16)
         self._client = client
-        self._labels = tuple(dict.fromkeys(labels))
+        self._labels = tuple(dict.fromkeys(check_key("label", each) for each in labels))
+        if len(self._labels) > _MOST_LABELS:
+            raise errors.InvalidArgument(f"a runner has at most {_MOST_LABELS} labels")
         self._slots = 1 if once else slots
         self._pass_env = tuple(pass_env)
         for each in self._pass_env:
@@ -148,15 +152,14 @@ class BuildRunner:
 
     def drain(self) -> None:
         """Take no more builds; `run` ends when those that run are done. Any thread may call it."""
-        with self._changed:
-            self._draining = True
-            self._changed.notify_all()
+        self._drain()
         self._tell_free()
 
     def stop(self) -> None:
         """Cancel the builds that run, and end. Any thread may call it."""
+        self._drain()
         with self._changed:
-            self._draining = self._stopping = True
+            self._stopping = True
             slots = list(self._taken.values())
             self._changed.notify_all()
         for slot in slots:
@@ -185,6 +188,13 @@ class BuildRunner:
             self.run()
         except BaseException as error:  # noqa: BLE001 - raised where the block ends
             self._failure = error
+
+    def _drain(self) -> None:
+        with self._changed:
+            first, self._draining = not self._draining, True
+            self._changed.notify_all()
+        if first:
+            self._tell(Happening("DRAINING"))
 
     # What the link tells, on its thread.
 
