@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+
 from server.wire import LIMIT, Wire, name_of
 
 from regsvc.v1 import build_pb2 as bld
@@ -59,3 +61,36 @@ def builds(wire: Wire, model: str) -> list[bld.Build]:
 
 def text(value: str) -> reg.ParamValue:
     return reg.ParamValue(string_value=value)
+
+
+class Runner:
+    """One Work stream."""
+
+    def __init__(self, wire: Wire, called: str, *labels: str, slots: int = 1, session: str = "s1") -> None:
+        self._outgoing: queue.SimpleQueue[run.WorkRequest | None] = queue.SimpleQueue()
+        self.wire, self.name, self.session = wire, called, session
+        told = run.Runner(name=called, session=session, labels=labels, slots=slots, host="h", version="1")
+        self._outgoing.put(run.WorkRequest(runner=told, free_slots=slots))
+        self.call = wire.runners.Work(iter(self._outgoing.get, None), timeout=LIMIT)
+
+    def hears(self) -> tuple[str, str]:
+        """The next (offer, cancel), past heartbeats."""
+        return next((each.offer, each.cancel) for each in self.call if each.offer or each.cancel)
+
+    def free(self, slots: int) -> None:
+        self._outgoing.put(run.WorkRequest(free_slots=slots))
+
+    def take(self, build: str) -> run.ClaimBuildResponse:
+        return claim(self.wire, build, self.name, self.session)
+
+    def end(self) -> None:
+        self._outgoing.put(None)
+        for _ in self.call:
+            pass
+
+
+def runners(wire: Wire) -> dict[str, run.Runner]:
+    """ListRunners, by name."""
+    return {
+        each.name: each for each in wire.runners.ListRunners(run.ListRunnersRequest(), timeout=LIMIT).runners
+    }

@@ -34,6 +34,16 @@ LEFT JOIN builds b ON b.id = r.rerun_of
 """
 
 
+_RUNNING = """
+SELECT r.runner, r.session, n.name, m.name, b.number
+FROM builds b
+JOIN runs r ON r.build_id = b.id
+JOIN models m ON m.id = b.model_id
+JOIN namespaces n ON n.id = m.namespace_id
+WHERE b.state = ?
+"""
+
+
 @dataclass(frozen=True)
 class Why:
     """Who or what has a build queued."""
@@ -190,15 +200,19 @@ def waiting(db: Reader, now: int, labels: frozenset[str], limit: int) -> tuple[l
     return found, due
 
 
-def running(db: Reader) -> list[tuple[str, str, BuildName, bool]]:
-    """(runner, session, build, somebody asked to stop it) of all that runners have, oldest first."""
+def running(db: Reader) -> list[tuple[str, str, BuildName]]:
+    """(runner, session, build) of all that runners have, oldest first."""
+    rows = db.rows(f"{_RUNNING} ORDER BY b.id", [BuildState.RUNNING])
+    return [(row[0], row[1], BuildName(ModelName(row[2], row[3]), row[4])) for row in rows]
+
+
+def to_stop(db: Reader, runner: str, session: str) -> list[BuildName]:
+    """Builds that a runner has and that somebody asked to stop."""
     rows = db.rows(
-        "SELECT r.runner, r.session, n.name, m.name, b.number, b.cancel_requested FROM builds b"
-        " JOIN runs r ON r.build_id = b.id JOIN models m ON m.id = b.model_id"
-        " JOIN namespaces n ON n.id = m.namespace_id WHERE b.state = ? ORDER BY b.id",
-        [BuildState.RUNNING],
+        f"{_RUNNING} AND b.cancel_requested = 1 AND r.runner = ? AND r.session = ? ORDER BY b.id",
+        [BuildState.RUNNING, runner, session],
     )
-    return [(row[0], row[1], BuildName(ModelName(row[2], row[3]), row[4]), bool(row[5])) for row in rows]
+    return [BuildName(ModelName(row[2], row[3]), row[4]) for row in rows]
 
 
 def is_active(db: Reader, template_id: int, origin: str) -> bool:

@@ -168,7 +168,9 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
         EventServicer(app, tails, hub, config.heartbeat), server
     )
     template_pb2_grpc.add_TemplateServiceServicer_to_server(TemplateServicer(app, control), server)
-    runner_pb2_grpc.add_RunnerServiceServicer_to_server(RunnerServicer(app, control), server)
+    runner_pb2_grpc.add_RunnerServiceServicer_to_server(
+        RunnerServicer(app, control, tails, hub, config.heartbeat), server
+    )
     poster = Poster(config.webhook_timeout, allow_private=config.webhook_allow_private)
     dispatcher = Dispatcher(app, hub, poster, config.webhook_pace)
     webhook_pb2_grpc.add_WebhookServiceServicer_to_server(WebhookServicer(app, control, poster), server)

@@ -33,12 +33,15 @@ MAX_QUEUED = 1_000
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """What a runner may take."""
+class Work:
+    """What there is to do for a runner."""
 
     builds: Sequence[BuildName]
+    """It may take these, oldest first."""
     due: int | None
-    """When more will be there by itself."""
+    """When there will be more by itself."""
+    cancelled: Sequence[BuildName]
+    """It has these, and somebody asked to stop them."""
 
 
 class Queue:
@@ -125,12 +128,17 @@ class Queue:
 
         return self._catalog.write(claim)
 
-    def waiting(self, labels: frozenset[str], limit: int) -> Waiting:
-        """What a runner with these labels may take, oldest first."""
-        return Waiting(*self._catalog.read(lambda db: runs.waiting(db, now_us(), labels, limit)))
+    def work(self, runner: str, session: str, labels: frozenset[str], slots: int, most: int) -> Work:
+        """What there is to do for a runner with these labels; at most so many builds, none without slots."""
 
-    def running(self) -> Sequence[tuple[str, str, BuildName, bool]]:
-        """(runner, session, build, somebody asked to stop it) of all that runners have."""
+        def read(db: Reader) -> Work:
+            found, due = runs.waiting(db, now_us(), labels, most) if slots else ([], None)
+            return Work(found, due, runs.to_stop(db, runner, session))
+
+        return self._catalog.read(read)
+
+    def running(self) -> Sequence[tuple[str, str, BuildName]]:
+        """(runner, session, build) of all that runners have."""
         return self._catalog.read(runs.running)
 
 
