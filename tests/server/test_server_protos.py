@@ -30,6 +30,10 @@ RETRIED = {
     "WriteAttachment": "to retry, send it again",
     "Redeliver": "Called again, it is sent again",
     "TestWebhook": "Called again, it is sent again",
+    "SetTemplate": "setting what it is already changes nothing",
+    "DeleteTemplate": "Deleting what is not there succeeds",
+    "Work": "It may break and come back at any time",
+    "ClaimBuild": "The same runner and session again gets the same answer",
     "AppendLog": "Each response acknowledges all lines up to its number",
 }
 

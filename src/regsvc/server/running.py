@@ -32,8 +32,10 @@ from regsvc.server.posting import Poster
 from regsvc.server.promotions import PromotionServicer
 from regsvc.server.records import RecordServicer
 from regsvc.server.registry import RegistryServicer
+from regsvc.server.runners import RunnerServicer
 from regsvc.server.search import SearchServicer
 from regsvc.server.stalls import StallInterceptor
+from regsvc.server.templates import TemplateServicer
 from regsvc.server.webhooks import WebhookServicer
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
@@ -62,8 +64,12 @@ from regsvc.v1 import (
     record_pb2_grpc,
     registry_pb2,
     registry_pb2_grpc,
+    runner_pb2,
+    runner_pb2_grpc,
     search_pb2,
     search_pb2_grpc,
+    template_pb2,
+    template_pb2_grpc,
     webhook_pb2,
     webhook_pb2_grpc,
 )
@@ -85,7 +91,9 @@ SERVICES = tuple(
         (promotion_pb2, "PromotionService"),
         (record_pb2, "RecordService"),
         (registry_pb2, "RegistryService"),
+        (runner_pb2, "RunnerService"),
         (search_pb2, "SearchService"),
+        (template_pb2, "TemplateService"),
         (webhook_pb2, "WebhookService"),
     )
 )
@@ -158,6 +166,10 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     )
     event_pb2_grpc.add_EventServiceServicer_to_server(
         EventServicer(app, tails, hub, config.heartbeat), server
+    )
+    template_pb2_grpc.add_TemplateServiceServicer_to_server(TemplateServicer(app, control), server)
+    runner_pb2_grpc.add_RunnerServiceServicer_to_server(
+        RunnerServicer(app, control, tails, hub, config.heartbeat), server
     )
     poster = Poster(config.webhook_timeout, allow_private=config.webhook_allow_private)
     dispatcher = Dispatcher(app, hub, poster, config.webhook_pace)

@@ -17,12 +17,14 @@ from regsvc.service.lineage import Lineage
 from regsvc.service.logs import Logs
 from regsvc.service.paging import Pager
 from regsvc.service.promotions import Promotions
+from regsvc.service.queueing import Queue
 from regsvc.service.reading import ChunkReader, VersionReader
 from regsvc.service.recording import Records
 from regsvc.service.recovery import recover
 from regsvc.service.registry import Registry
 from regsvc.service.search import Searcher
 from regsvc.service.series import Series
+from regsvc.service.templates import Templates
 from regsvc.service.uploads import Uploads
 from regsvc.service.webhooks import Webhooks
 from regsvc.store import PackStore
@@ -72,6 +74,8 @@ class RegistryApp:
         self.comparer = Comparer(self.catalog, self.files, self.series)
         self.events = Events(self.catalog, self.limits)
         self.webhooks = Webhooks(self.catalog, pager, self.limits, self.store_id)
+        self.templates = Templates(self.catalog, pager, self.limits)
+        self.queue = Queue(self.catalog, self.limits)
         self.housekeeping = Housekeeping(self.catalog, self.builds, self.logs, self.uploads, self.limits)
         self.housekeeping.start()
 

@@ -85,7 +85,10 @@ class RunnerServiceServicer:
     """
 
     def Work(self, request_iterator, context):
-        """Errors: INVALID_ARGUMENT (no hello first, a name or label that is none).
+        """Says who the runner is, and hears what there is to do. It may break and come back at any time; a newer stream of the same
+        runner and session ends the older. Errors: INVALID_ARGUMENT (no hello within 30 s, a second one, a name or label that is
+        none); RESOURCE_EXHAUSTED (too many labels); ABORTED, reason SUPERSEDED; UNAVAILABLE, reason STALLED (it was not heard from
+        for three heartbeat intervals, and 30 s at least).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -93,8 +96,8 @@ class RunnerServiceServicer:
 
     def ClaimBuild(self, request, context):
         """Takes a queued build. The same runner and session again gets the same answer. Errors: NOT_FOUND; FAILED_PRECONDITION,
-        reason BUILD_TAKEN (another has it; metadata["runner"]), BUILD_ENDED (cancelled), NOT_QUEUED (no template made it), NOT_DUE (its backoff has
-        not passed); INVALID_ARGUMENT.
+        reason BUILD_TAKEN (another has it; metadata["runner"]), BUILD_ENDED (cancelled, or lost since), NOT_QUEUED (no template made
+        it), NOT_DUE (its backoff has not passed); INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

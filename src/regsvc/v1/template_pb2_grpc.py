@@ -32,7 +32,7 @@ class TemplateServiceStub:
     follows the rules of model ids.
 
     A change makes a new revision; builds name the revision that they ran. Who may set a template has commands executed on
-    the runners that take it.
+    the runners that take it. References are looked up when it is run, not when it is set.
     """
 
     def __init__(self, channel):
@@ -80,13 +80,15 @@ class TemplateServiceServicer:
     follows the rules of model ids.
 
     A change makes a new revision; builds name the revision that they ran. Who may set a template has commands executed on
-    the runners that take it.
+    the runners that take it. References are looked up when it is run, not when it is set.
     """
 
     def SetTemplate(self, request, context):
         """Makes a template, or gives it a new revision; setting what it is already changes nothing. Errors: INVALID_ARGUMENT
-        (a field; a cron line that cannot be read or never fires, reason SCHEDULE_INVALID; a filter, reason FILTER_INVALID);
-        ABORTED, reason ETAG_MISMATCH (`expect_revision` is not the newest; metadata["revision"]).
+        (a field; a cron line that cannot be read or never fires, or a time zone that does not exist, reason SCHEDULE_INVALID;
+        a filter, reason FILTER_INVALID; names that are there twice or break their rules, reason NAME_INVALID);
+        RESOURCE_EXHAUSTED (too many or too large); ABORTED, reason ETAG_MISMATCH (`expect_revision` is not the newest;
+        metadata["revision"]).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -108,8 +110,8 @@ class TemplateServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTemplate(self, request, context):
-        """Its schedule and triggers end with it. Builds that it queued stay, and can be run again. Deleting what is not there
-        succeeds.
+        """Its schedule and triggers end with it, and no build of it is tried again. Builds that it queued stay, and can be run
+        again; set anew, its revisions go on. Deleting what is not there succeeds. Errors: INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -117,8 +119,8 @@ class TemplateServiceServicer:
 
     def RunTemplate(self, request, context):
         """Queues a build. References of inputs and source are resolved now, so that the build says exactly what it will read.
-        Errors: NOT_FOUND (template, an input, a source); INVALID_ARGUMENT (a param that is too large); RESOURCE_EXHAUSTED, reason
-        QUEUE_FULL (the model has 1,000 queued builds).
+        Errors: NOT_FOUND (template, an input, a source); INVALID_ARGUMENT (a param that a step names is not given);
+        RESOURCE_EXHAUSTED (a param that is too large), reason QUEUE_FULL (the model has 1,000 queued builds).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,7 +183,7 @@ class TemplateService:
     follows the rules of model ids.
 
     A change makes a new revision; builds name the revision that they ran. Who may set a template has commands executed on
-    the runners that take it.
+    the runners that take it. References are looked up when it is run, not when it is set.
     """
 
     @staticmethod

@@ -27,6 +27,7 @@ type Run struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// namespaces/{namespace}/models/{model}/templates/{template}
 	Template string `protobuf:"bytes,1,opt,name=template,proto3" json:"template,omitempty"`
+	// Of the template, that it runs.
 	Revision uint32 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	// Resolved: numbered versions.
 	Inputs []*TemplateInput `protobuf:"bytes,3,rep,name=inputs,proto3" json:"inputs,omitempty"`
@@ -34,7 +35,7 @@ type Run struct {
 	Source *TemplateSource `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
 	// `call`, `schedule`, `event` or `retry`.
 	Trigger string `protobuf:"bytes,5,opt,name=trigger,proto3" json:"trigger,omitempty"`
-	// Of schedule: the time it was due. Of event: Event.seq.
+	// Of schedule: the time it was due, RFC 3339. Of event: Event.seq. Of retry: as the first attempt.
 	Cause string `protobuf:"bytes,6,opt,name=cause,proto3" json:"cause,omitempty"`
 	// Who called, as the client said.
 	Author string `protobuf:"bytes,7,opt,name=author,proto3" json:"author,omitempty"`
@@ -44,15 +45,16 @@ type Run struct {
 	RetryOf string `protobuf:"bytes,9,opt,name=retry_of,json=retryOf,proto3" json:"retry_of,omitempty"`
 	// The build that RerunBuild repeated, or empty.
 	RerunOf string `protobuf:"bytes,10,opt,name=rerun_of,json=rerunOf,proto3" json:"rerun_of,omitempty"`
-	// Builds that repeat this one, by RerunBuild or as next attempts.
+	// Builds that repeat this one, by RerunBuild or as next attempts; the newest 100.
 	FollowedBy []string `protobuf:"bytes,11,rep,name=followed_by,json=followedBy,proto3" json:"followed_by,omitempty"`
 	// The runner that took it, or empty.
 	Runner string `protobuf:"bytes,12,opt,name=runner,proto3" json:"runner,omitempty"`
 	// When a runner took it.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// Not taken before then: the backoff of a retry.
-	NotBefore     *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
-	Labels        []string               `protobuf:"bytes,15,rep,name=labels,proto3" json:"labels,omitempty"`
+	NotBefore *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	// A runner needs all of these to take it.
+	Labels        []string `protobuf:"bytes,15,rep,name=labels,proto3" json:"labels,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -282,9 +284,10 @@ func (*TemplateSource_Version) isTemplateSource_Kind() {}
 // GitSource is a commit.
 type GitSource struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As `git clone` takes it: https, ssh or a path that the runner has. Credentials in it are refused; the runner has its own.
+	// As `git clone` takes it: https, ssh or a path that the runner has; at most 2,048 bytes, no dash first. Credentials in it
+	// are refused; the runner has its own.
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
-	// A commit id, tag or branch. A branch is looked up by the runner, which records the commit in the build.
+	// A commit id, tag or branch; at most 250 bytes, no dash first. A branch is looked up by the runner, which records the commit in the build.
 	Commit        string `protobuf:"bytes,2,opt,name=commit,proto3" json:"commit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -25,10 +25,10 @@ const (
 // Runner is a process that executes builds.
 type Runner struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Given by the runner: 1 to 100 bytes as an id of a model, usually of its host. Runners of one name take turns in the list, they are
-	// told apart by session.
+	// Given by the runner, usually the name of its host: 1 to 100 of a-z, 0-9, `.`, `_`, `-`, beginning and ending with a-z or
+	// 0-9. Several may have the same; they are told apart by session.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Random, for each start of the process; at most 64 characters.
+	// Random, for each start of the process; 1 to 64 printable characters.
 	Session string `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
 	// What it can do: `gpu`, `linux`. At most 50.
 	Labels []string `protobuf:"bytes,3,rep,name=labels,proto3" json:"labels,omitempty"`
@@ -259,7 +259,7 @@ type ClaimBuildRequest struct {
 	Build string `protobuf:"bytes,1,opt,name=build,proto3" json:"build,omitempty"`
 	// Runner.name; required.
 	Runner string `protobuf:"bytes,2,opt,name=runner,proto3" json:"runner,omitempty"`
-	// Runner.session; required.
+	// Runner.session; required. The lease begins now.
 	Session       string `protobuf:"bytes,3,opt,name=session,proto3" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

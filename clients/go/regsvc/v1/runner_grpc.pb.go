@@ -44,11 +44,14 @@ const (
 //
 // Work may break and come back at any time; builds that run are not touched by that.
 type RunnerServiceClient interface {
-	// Errors: INVALID_ARGUMENT (no hello first, a name or label that is none).
+	// Says who the runner is, and hears what there is to do. It may break and come back at any time; a newer stream of the same
+	// runner and session ends the older. Errors: INVALID_ARGUMENT (no hello within 30 s, a second one, a name or label that is
+	// none); RESOURCE_EXHAUSTED (too many labels); ABORTED, reason SUPERSEDED; UNAVAILABLE, reason STALLED (it was not heard from
+	// for three heartbeat intervals, and 30 s at least).
 	Work(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WorkRequest, WorkResponse], error)
 	// Takes a queued build. The same runner and session again gets the same answer. Errors: NOT_FOUND; FAILED_PRECONDITION,
-	// reason BUILD_TAKEN (another has it; metadata["runner"]), BUILD_ENDED (cancelled), NOT_QUEUED (no template made it), NOT_DUE (its backoff has
-	// not passed); INVALID_ARGUMENT.
+	// reason BUILD_TAKEN (another has it; metadata["runner"]), BUILD_ENDED (cancelled, or lost since), NOT_QUEUED (no template made
+	// it), NOT_DUE (its backoff has not passed); INVALID_ARGUMENT.
 	ClaimBuild(ctx context.Context, in *ClaimBuildRequest, opts ...grpc.CallOption) (*ClaimBuildResponse, error)
 	// Runners that are connected, and those that run builds, by name. Errors: none of its own.
 	ListRunners(ctx context.Context, in *ListRunnersRequest, opts ...grpc.CallOption) (*ListRunnersResponse, error)
@@ -115,11 +118,14 @@ func (c *runnerServiceClient) ListRunners(ctx context.Context, in *ListRunnersRe
 //
 // Work may break and come back at any time; builds that run are not touched by that.
 type RunnerServiceServer interface {
-	// Errors: INVALID_ARGUMENT (no hello first, a name or label that is none).
+	// Says who the runner is, and hears what there is to do. It may break and come back at any time; a newer stream of the same
+	// runner and session ends the older. Errors: INVALID_ARGUMENT (no hello within 30 s, a second one, a name or label that is
+	// none); RESOURCE_EXHAUSTED (too many labels); ABORTED, reason SUPERSEDED; UNAVAILABLE, reason STALLED (it was not heard from
+	// for three heartbeat intervals, and 30 s at least).
 	Work(grpc.BidiStreamingServer[WorkRequest, WorkResponse]) error
 	// Takes a queued build. The same runner and session again gets the same answer. Errors: NOT_FOUND; FAILED_PRECONDITION,
-	// reason BUILD_TAKEN (another has it; metadata["runner"]), BUILD_ENDED (cancelled), NOT_QUEUED (no template made it), NOT_DUE (its backoff has
-	// not passed); INVALID_ARGUMENT.
+	// reason BUILD_TAKEN (another has it; metadata["runner"]), BUILD_ENDED (cancelled, or lost since), NOT_QUEUED (no template made
+	// it), NOT_DUE (its backoff has not passed); INVALID_ARGUMENT.
 	ClaimBuild(context.Context, *ClaimBuildRequest) (*ClaimBuildResponse, error)
 	// Runners that are connected, and those that run builds, by name. Errors: none of its own.
 	ListRunners(context.Context, *ListRunnersRequest) (*ListRunnersResponse, error)

@@ -137,7 +137,7 @@ type Template struct {
 	Revision uint32 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	// For people. At most 16 KiB.
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
-	// Executed one after the other; the first that fails ends the build. 1 to 100.
+	// Executed one after the other; the first that fails ends the build. 1 to 100, with different names.
 	Steps []*TemplateStep `protobuf:"bytes,4,rep,name=steps,proto3" json:"steps,omitempty"`
 	// What the work folder holds at the start; without it, it is empty.
 	Source *TemplateSource `protobuf:"bytes,5,opt,name=source,proto3" json:"source,omitempty"`
@@ -147,20 +147,21 @@ type Template struct {
 	// Of all steps. Names match [A-Za-z_][A-Za-z0-9_]* and do not begin with REGSVC_. Anyone who reads the template reads
 	// these: secrets belong into the environment of the runner. At most 1,000.
 	Environment map[string]string `protobuf:"bytes,7,rep,name=environment,proto3" json:"environment,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Pulled before the first step. At most 100.
+	// Pulled before the first step, each into a folder of its own. At most 100.
 	Inputs []*TemplateInput `protobuf:"bytes,8,rep,name=inputs,proto3" json:"inputs,omitempty"`
 	// Published after the last step. At most 16.
 	Outputs []*TemplateOutput `protobuf:"bytes,9,rep,name=outputs,proto3" json:"outputs,omitempty"`
 	// The build is FAILED after this many seconds from its start; 0: the runner's own bound, if it has one.
-	TimeoutSeconds uint32           `protobuf:"varint,10,opt,name=timeout_seconds,json=timeoutSeconds,proto3" json:"timeout_seconds,omitempty"`
-	Retries        *TemplateRetries `protobuf:"bytes,11,opt,name=retries,proto3" json:"retries,omitempty"`
+	TimeoutSeconds uint32 `protobuf:"varint,10,opt,name=timeout_seconds,json=timeoutSeconds,proto3" json:"timeout_seconds,omitempty"`
+	// What follows when the build was lost or has failed; without it, nothing.
+	Retries *TemplateRetries `protobuf:"bytes,11,opt,name=retries,proto3" json:"retries,omitempty"`
 	// A runner takes the build only if it has all of these. Each as a tag key, at most 20.
 	Labels []string `protobuf:"bytes,12,rep,name=labels,proto3" json:"labels,omitempty"`
 	// Runs it by the clock.
 	Schedule *TemplateSchedule `protobuf:"bytes,13,opt,name=schedule,proto3" json:"schedule,omitempty"`
 	// Run it when something happens. At most 20.
 	Triggers []*TemplateTrigger `protobuf:"bytes,14,rep,name=triggers,proto3" json:"triggers,omitempty"`
-	// Schedule and triggers rest; RunTemplate works.
+	// Schedule and triggers rest; RunTemplate works. What would have run it meanwhile does not count when they go on.
 	Paused bool `protobuf:"varint,15,opt,name=paused,proto3" json:"paused,omitempty"`
 	// Who set this revision, as the client said; not proven.
 	Author string `protobuf:"bytes,16,opt,name=author,proto3" json:"author,omitempty"`
@@ -333,7 +334,8 @@ type TemplateStep struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The step's name in the build; unique. 1 to 100 bytes without control characters.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Program and arguments, without a shell; for one say `sh`, `-c`, `…`. ${params.KEY} stands for a param's value.
+	// Program and arguments, without a shell; for one say `sh`, `-c`, `…`. ${params.KEY} stands for a param's value. At most
+	// 1,000 words without NUL.
 	Command       []string `protobuf:"bytes,2,rep,name=command,proto3" json:"command,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -439,15 +441,15 @@ func (x *TemplateOutput) GetPromote() string {
 	return ""
 }
 
-// TemplateRetries say what happens after an end that nobody wanted. A new attempt is a new build; Run.retry_of names the
-// one before.
+// TemplateRetries say what happens after an end that nobody wanted. A new attempt is a new build, queued together with that
+// end; Run.retry_of names the one before. What somebody asked to stop is not tried again.
 type TemplateRetries struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many more attempts when the runner was lost. 0: none. At most 20.
 	Lost uint32 `protobuf:"varint,1,opt,name=lost,proto3" json:"lost,omitempty"`
 	// How many more attempts when a step failed. 0: none. At most 20.
 	Failed uint32 `protobuf:"varint,2,opt,name=failed,proto3" json:"failed,omitempty"`
-	// Seconds before another attempt, doubled each time.
+	// Seconds before another attempt, doubled each time; never more than 86,400.
 	BackoffSeconds uint32 `protobuf:"varint,3,opt,name=backoff_seconds,json=backoffSeconds,proto3" json:"backoff_seconds,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache

@@ -37,23 +37,25 @@ const (
 // follows the rules of model ids.
 //
 // A change makes a new revision; builds name the revision that they ran. Who may set a template has commands executed on
-// the runners that take it.
+// the runners that take it. References are looked up when it is run, not when it is set.
 type TemplateServiceClient interface {
 	// Makes a template, or gives it a new revision; setting what it is already changes nothing. Errors: INVALID_ARGUMENT
-	// (a field; a cron line that cannot be read or never fires, reason SCHEDULE_INVALID; a filter, reason FILTER_INVALID);
-	// ABORTED, reason ETAG_MISMATCH (`expect_revision` is not the newest; metadata["revision"]).
+	// (a field; a cron line that cannot be read or never fires, or a time zone that does not exist, reason SCHEDULE_INVALID;
+	// a filter, reason FILTER_INVALID; names that are there twice or break their rules, reason NAME_INVALID);
+	// RESOURCE_EXHAUSTED (too many or too large); ABORTED, reason ETAG_MISMATCH (`expect_revision` is not the newest;
+	// metadata["revision"]).
 	SetTemplate(ctx context.Context, in *SetTemplateRequest, opts ...grpc.CallOption) (*SetTemplateResponse, error)
 	// Errors: NOT_FOUND.
 	GetTemplate(ctx context.Context, in *GetTemplateRequest, opts ...grpc.CallOption) (*GetTemplateResponse, error)
 	// The newest revisions of a model's templates, by name; of all models for the parent `namespaces/-/models/-`. Paging as in
 	// RegistryService. Errors: NOT_FOUND (model), INVALID_ARGUMENT.
 	ListTemplates(ctx context.Context, in *ListTemplatesRequest, opts ...grpc.CallOption) (*ListTemplatesResponse, error)
-	// Its schedule and triggers end with it. Builds that it queued stay, and can be run again. Deleting what is not there
-	// succeeds.
+	// Its schedule and triggers end with it, and no build of it is tried again. Builds that it queued stay, and can be run
+	// again; set anew, its revisions go on. Deleting what is not there succeeds. Errors: INVALID_ARGUMENT.
 	DeleteTemplate(ctx context.Context, in *DeleteTemplateRequest, opts ...grpc.CallOption) (*DeleteTemplateResponse, error)
 	// Queues a build. References of inputs and source are resolved now, so that the build says exactly what it will read.
-	// Errors: NOT_FOUND (template, an input, a source); INVALID_ARGUMENT (a param that is too large); RESOURCE_EXHAUSTED, reason
-	// QUEUE_FULL (the model has 1,000 queued builds).
+	// Errors: NOT_FOUND (template, an input, a source); INVALID_ARGUMENT (a param that a step names is not given);
+	// RESOURCE_EXHAUSTED (a param that is too large), reason QUEUE_FULL (the model has 1,000 queued builds).
 	RunTemplate(ctx context.Context, in *RunTemplateRequest, opts ...grpc.CallOption) (*RunTemplateResponse, error)
 	// Queues the same again: same revision, source, inputs and params, but for those of `params`. The new build's
 	// Run.rerun_of names the old one. Errors: NOT_FOUND (build; an input that is gone); FAILED_PRECONDITION, reason NOT_RUN
@@ -139,23 +141,25 @@ func (c *templateServiceClient) RerunBuild(ctx context.Context, in *RerunBuildRe
 // follows the rules of model ids.
 //
 // A change makes a new revision; builds name the revision that they ran. Who may set a template has commands executed on
-// the runners that take it.
+// the runners that take it. References are looked up when it is run, not when it is set.
 type TemplateServiceServer interface {
 	// Makes a template, or gives it a new revision; setting what it is already changes nothing. Errors: INVALID_ARGUMENT
-	// (a field; a cron line that cannot be read or never fires, reason SCHEDULE_INVALID; a filter, reason FILTER_INVALID);
-	// ABORTED, reason ETAG_MISMATCH (`expect_revision` is not the newest; metadata["revision"]).
+	// (a field; a cron line that cannot be read or never fires, or a time zone that does not exist, reason SCHEDULE_INVALID;
+	// a filter, reason FILTER_INVALID; names that are there twice or break their rules, reason NAME_INVALID);
+	// RESOURCE_EXHAUSTED (too many or too large); ABORTED, reason ETAG_MISMATCH (`expect_revision` is not the newest;
+	// metadata["revision"]).
 	SetTemplate(context.Context, *SetTemplateRequest) (*SetTemplateResponse, error)
 	// Errors: NOT_FOUND.
 	GetTemplate(context.Context, *GetTemplateRequest) (*GetTemplateResponse, error)
 	// The newest revisions of a model's templates, by name; of all models for the parent `namespaces/-/models/-`. Paging as in
 	// RegistryService. Errors: NOT_FOUND (model), INVALID_ARGUMENT.
 	ListTemplates(context.Context, *ListTemplatesRequest) (*ListTemplatesResponse, error)
-	// Its schedule and triggers end with it. Builds that it queued stay, and can be run again. Deleting what is not there
-	// succeeds.
+	// Its schedule and triggers end with it, and no build of it is tried again. Builds that it queued stay, and can be run
+	// again; set anew, its revisions go on. Deleting what is not there succeeds. Errors: INVALID_ARGUMENT.
 	DeleteTemplate(context.Context, *DeleteTemplateRequest) (*DeleteTemplateResponse, error)
 	// Queues a build. References of inputs and source are resolved now, so that the build says exactly what it will read.
-	// Errors: NOT_FOUND (template, an input, a source); INVALID_ARGUMENT (a param that is too large); RESOURCE_EXHAUSTED, reason
-	// QUEUE_FULL (the model has 1,000 queued builds).
+	// Errors: NOT_FOUND (template, an input, a source); INVALID_ARGUMENT (a param that a step names is not given);
+	// RESOURCE_EXHAUSTED (a param that is too large), reason QUEUE_FULL (the model has 1,000 queued builds).
 	RunTemplate(context.Context, *RunTemplateRequest) (*RunTemplateResponse, error)
 	// Queues the same again: same revision, source, inputs and params, but for those of `params`. The new build's
 	// Run.rerun_of names the old one. Errors: NOT_FOUND (build; an input that is gone); FAILED_PRECONDITION, reason NOT_RUN

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from sqlite_utils import Migrations
 
-from regsvc.catalog.schema import deployments, metrics, promotion, records, searching, spine, webhooks
+from regsvc.catalog.schema import (
+    automation,
+    deployments,
+    metrics,
+    promotion,
+    records,
+    searching,
+    spine,
+    webhooks,
+)
 
 __all__ = ["MIGRATIONS"]
 
@@ -24,5 +33,6 @@ for _step in (
     promotion.promotion,
     deployments.deployments,
     webhooks.webhooks,
+    automation.automation,
 ):
     MIGRATIONS()(_step)

@@ -28,6 +28,8 @@ export type Run = Message<"regsvc.v1.Run"> & {
   template: string;
 
   /**
+   * Of the template, that it runs.
+   *
    * @generated from field: uint32 revision = 2;
    */
   revision: number;
@@ -54,7 +56,7 @@ export type Run = Message<"regsvc.v1.Run"> & {
   trigger: string;
 
   /**
-   * Of schedule: the time it was due. Of event: Event.seq.
+   * Of schedule: the time it was due, RFC 3339. Of event: Event.seq. Of retry: as the first attempt.
    *
    * @generated from field: string cause = 6;
    */
@@ -89,7 +91,7 @@ export type Run = Message<"regsvc.v1.Run"> & {
   rerunOf: string;
 
   /**
-   * Builds that repeat this one, by RerunBuild or as next attempts.
+   * Builds that repeat this one, by RerunBuild or as next attempts; the newest 100.
    *
    * @generated from field: repeated string followed_by = 11;
    */
@@ -117,6 +119,8 @@ export type Run = Message<"regsvc.v1.Run"> & {
   notBefore?: Timestamp | undefined;
 
   /**
+   * A runner needs all of these to take it.
+   *
    * @generated from field: repeated string labels = 15;
    */
   labels: string[];
@@ -173,14 +177,15 @@ export const TemplateSourceSchema: GenMessage<TemplateSource> = /*@__PURE__*/
  */
 export type GitSource = Message<"regsvc.v1.GitSource"> & {
   /**
-   * As `git clone` takes it: https, ssh or a path that the runner has. Credentials in it are refused; the runner has its own.
+   * As `git clone` takes it: https, ssh or a path that the runner has; at most 2,048 bytes, no dash first. Credentials in it
+   * are refused; the runner has its own.
    *
    * @generated from field: string url = 1;
    */
   url: string;
 
   /**
-   * A commit id, tag or branch. A branch is looked up by the runner, which records the commit in the build.
+   * A commit id, tag or branch; at most 250 bytes, no dash first. A branch is looked up by the runner, which records the commit in the build.
    *
    * @generated from field: string commit = 2;
    */

@@ -25,15 +25,15 @@ export const file_regsvc_v1_runner: GenFile = /*@__PURE__*/
  */
 export type Runner = Message<"regsvc.v1.Runner"> & {
   /**
-   * Given by the runner: 1 to 100 bytes as an id of a model, usually of its host. Runners of one name take turns in the list, they are
-   * told apart by session.
+   * Given by the runner, usually the name of its host: 1 to 100 of a-z, 0-9, `.`, `_`, `-`, beginning and ending with a-z or
+   * 0-9. Several may have the same; they are told apart by session.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * Random, for each start of the process; at most 64 characters.
+   * Random, for each start of the process; 1 to 64 printable characters.
    *
    * @generated from field: string session = 2;
    */
@@ -174,7 +174,7 @@ export type ClaimBuildRequest = Message<"regsvc.v1.ClaimBuildRequest"> & {
   runner: string;
 
   /**
-   * Runner.session; required.
+   * Runner.session; required. The lease begins now.
    *
    * @generated from field: string session = 3;
    */
@@ -273,7 +273,10 @@ export const ListRunnersResponseSchema: GenMessage<ListRunnersResponse> = /*@__P
  */
 export const RunnerService: GenService<{
   /**
-   * Errors: INVALID_ARGUMENT (no hello first, a name or label that is none).
+   * Says who the runner is, and hears what there is to do. It may break and come back at any time; a newer stream of the same
+   * runner and session ends the older. Errors: INVALID_ARGUMENT (no hello within 30 s, a second one, a name or label that is
+   * none); RESOURCE_EXHAUSTED (too many labels); ABORTED, reason SUPERSEDED; UNAVAILABLE, reason STALLED (it was not heard from
+   * for three heartbeat intervals, and 30 s at least).
    *
    * @generated from rpc regsvc.v1.RunnerService.Work
    */
@@ -284,8 +287,8 @@ export const RunnerService: GenService<{
   },
   /**
    * Takes a queued build. The same runner and session again gets the same answer. Errors: NOT_FOUND; FAILED_PRECONDITION,
-   * reason BUILD_TAKEN (another has it; metadata["runner"]), BUILD_ENDED (cancelled), NOT_QUEUED (no template made it), NOT_DUE (its backoff has
-   * not passed); INVALID_ARGUMENT.
+   * reason BUILD_TAKEN (another has it; metadata["runner"]), BUILD_ENDED (cancelled, or lost since), NOT_QUEUED (no template made
+   * it), NOT_DUE (its backoff has not passed); INVALID_ARGUMENT.
    *
    * @generated from rpc regsvc.v1.RunnerService.ClaimBuild
    */

@@ -48,7 +48,7 @@ export type Template = Message<"regsvc.v1.Template"> & {
   description: string;
 
   /**
-   * Executed one after the other; the first that fails ends the build. 1 to 100.
+   * Executed one after the other; the first that fails ends the build. 1 to 100, with different names.
    *
    * @generated from field: repeated regsvc.v1.TemplateStep steps = 4;
    */
@@ -78,7 +78,7 @@ export type Template = Message<"regsvc.v1.Template"> & {
   environment: { [key: string]: string };
 
   /**
-   * Pulled before the first step. At most 100.
+   * Pulled before the first step, each into a folder of its own. At most 100.
    *
    * @generated from field: repeated regsvc.v1.TemplateInput inputs = 8;
    */
@@ -99,6 +99,8 @@ export type Template = Message<"regsvc.v1.Template"> & {
   timeoutSeconds: number;
 
   /**
+   * What follows when the build was lost or has failed; without it, nothing.
+   *
    * @generated from field: regsvc.v1.TemplateRetries retries = 11;
    */
   retries?: TemplateRetries | undefined;
@@ -125,7 +127,7 @@ export type Template = Message<"regsvc.v1.Template"> & {
   triggers: TemplateTrigger[];
 
   /**
-   * Schedule and triggers rest; RunTemplate works.
+   * Schedule and triggers rest; RunTemplate works. What would have run it meanwhile does not count when they go on.
    *
    * @generated from field: bool paused = 15;
    */
@@ -174,7 +176,8 @@ export type TemplateStep = Message<"regsvc.v1.TemplateStep"> & {
   name: string;
 
   /**
-   * Program and arguments, without a shell; for one say `sh`, `-c`, `…`. ${params.KEY} stands for a param's value.
+   * Program and arguments, without a shell; for one say `sh`, `-c`, `…`. ${params.KEY} stands for a param's value. At most
+   * 1,000 words without NUL.
    *
    * @generated from field: repeated string command = 2;
    */
@@ -218,8 +221,8 @@ export const TemplateOutputSchema: GenMessage<TemplateOutput> = /*@__PURE__*/
   messageDesc(file_regsvc_v1_template, 2);
 
 /**
- * TemplateRetries say what happens after an end that nobody wanted. A new attempt is a new build; Run.retry_of names the
- * one before.
+ * TemplateRetries say what happens after an end that nobody wanted. A new attempt is a new build, queued together with that
+ * end; Run.retry_of names the one before. What somebody asked to stop is not tried again.
  *
  * @generated from message regsvc.v1.TemplateRetries
  */
@@ -239,7 +242,7 @@ export type TemplateRetries = Message<"regsvc.v1.TemplateRetries"> & {
   failed: number;
 
   /**
-   * Seconds before another attempt, doubled each time.
+   * Seconds before another attempt, doubled each time; never more than 86,400.
    *
    * @generated from field: uint32 backoff_seconds = 3;
    */
@@ -714,15 +717,17 @@ export const OverlapPolicySchema: GenEnum<OverlapPolicy> = /*@__PURE__*/
  * follows the rules of model ids.
  *
  * A change makes a new revision; builds name the revision that they ran. Who may set a template has commands executed on
- * the runners that take it.
+ * the runners that take it. References are looked up when it is run, not when it is set.
  *
  * @generated from service regsvc.v1.TemplateService
  */
 export const TemplateService: GenService<{
   /**
    * Makes a template, or gives it a new revision; setting what it is already changes nothing. Errors: INVALID_ARGUMENT
-   * (a field; a cron line that cannot be read or never fires, reason SCHEDULE_INVALID; a filter, reason FILTER_INVALID);
-   * ABORTED, reason ETAG_MISMATCH (`expect_revision` is not the newest; metadata["revision"]).
+   * (a field; a cron line that cannot be read or never fires, or a time zone that does not exist, reason SCHEDULE_INVALID;
+   * a filter, reason FILTER_INVALID; names that are there twice or break their rules, reason NAME_INVALID);
+   * RESOURCE_EXHAUSTED (too many or too large); ABORTED, reason ETAG_MISMATCH (`expect_revision` is not the newest;
+   * metadata["revision"]).
    *
    * @generated from rpc regsvc.v1.TemplateService.SetTemplate
    */
@@ -753,8 +758,8 @@ export const TemplateService: GenService<{
     output: typeof ListTemplatesResponseSchema;
   },
   /**
-   * Its schedule and triggers end with it. Builds that it queued stay, and can be run again. Deleting what is not there
-   * succeeds.
+   * Its schedule and triggers end with it, and no build of it is tried again. Builds that it queued stay, and can be run
+   * again; set anew, its revisions go on. Deleting what is not there succeeds. Errors: INVALID_ARGUMENT.
    *
    * @generated from rpc regsvc.v1.TemplateService.DeleteTemplate
    */
@@ -765,8 +770,8 @@ export const TemplateService: GenService<{
   },
   /**
    * Queues a build. References of inputs and source are resolved now, so that the build says exactly what it will read.
-   * Errors: NOT_FOUND (template, an input, a source); INVALID_ARGUMENT (a param that is too large); RESOURCE_EXHAUSTED, reason
-   * QUEUE_FULL (the model has 1,000 queued builds).
+   * Errors: NOT_FOUND (template, an input, a source); INVALID_ARGUMENT (a param that a step names is not given);
+   * RESOURCE_EXHAUSTED (a param that is too large), reason QUEUE_FULL (the model has 1,000 queued builds).
    *
    * @generated from rpc regsvc.v1.TemplateService.RunTemplate
    */
