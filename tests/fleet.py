@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import grpc
 from support import Server, wait_until
 
 import regsvc
 from regsvc.client.build_records import Build
-from regsvc.v1 import build_pb2, run_pb2, template_pb2
+from regsvc.v1 import build_pb2, run_pb2, template_pb2, template_pb2_grpc
 
 MODEL = "namespaces/team/models/fraud"
 ENDED = {"SUCCEEDED", "FAILED", "CANCELLED", "LOST"}
@@ -37,6 +38,8 @@ class Fleet:
         self.server = server
         self.client = regsvc.connect(server.endpoint)
         self.connection = self.client.connection_of(None)
+        self.channel = grpc.insecure_channel(server.endpoint)
+        self.templates = template_pb2_grpc.TemplateServiceStub(self.channel)
         self.folder = folder
         self.work = folder / "work"
         self.runners: list[Runner] = []
@@ -49,12 +52,12 @@ class Fleet:
             **fields,
         )
         request = template_pb2.SetTemplateRequest(template=made)
-        return str(self.connection.call(self.connection.templates.SetTemplate, request).template.name)
+        return str(self.connection.call(self.templates.SetTemplate, request).template.name)
 
     def run(self, template: str, **fields: Any) -> str:
         """Queue a build; gives its short name."""
         request = template_pb2.RunTemplateRequest(name=template, **fields)
-        build = self.connection.call(self.connection.templates.RunTemplate, request).build
+        build = self.connection.call(self.templates.RunTemplate, request).build
         return f"team/fraud/builds/{build.number}"
 
     def runner(self, *options: str, **environment: str) -> Runner:
@@ -115,6 +118,7 @@ class Fleet:
             each.close()
         for pid in self.processes():
             os.kill(pid, signal.SIGKILL)
+        self.channel.close()
         self.client.close()
 
 
