@@ -134,6 +134,12 @@ class SameTwice(InvalidArgument):
     reason = "SAME_TWICE"
 
 
+class ScheduleInvalid(InvalidArgument):
+    """A cron line cannot be read or never fires, or a time zone does not exist."""
+
+    reason = "SCHEDULE_INVALID"
+
+
 class FilterInvalid(InvalidArgument):
     """A search expression cannot be read, is of wrong types, or asks what no index answers."""
 
@@ -260,6 +266,36 @@ class BuildEnded(FailedPrecondition):
     reason = "BUILD_ENDED"
 
 
+class BuildQueued(FailedPrecondition):
+    """The build waits for a runner, which alone may publish it."""
+
+    reason = "BUILD_QUEUED"
+
+
+class BuildTaken(FailedPrecondition):
+    """Another runner has taken the build; `metadata["runner"]` tells which."""
+
+    reason = "BUILD_TAKEN"
+
+
+class NotQueued(FailedPrecondition):
+    """No template made the build, so no runner takes it."""
+
+    reason = "NOT_QUEUED"
+
+
+class NotDue(FailedPrecondition):
+    """The build is an attempt whose time has not come."""
+
+    reason = "NOT_DUE"
+
+
+class NotRun(FailedPrecondition):
+    """No template made the build, so it cannot be run again."""
+
+    reason = "NOT_RUN"
+
+
 class StepEnded(FailedPrecondition):
     """The step ended with another state."""
 
@@ -336,6 +372,12 @@ class FilterTooCostly(ResourceExhausted):
     """A search takes longer than the server allows."""
 
     reason = "FILTER_TOO_COSTLY"
+
+
+class QueueFull(ResourceExhausted):
+    """As many builds of the model wait for a runner as may."""
+
+    reason = "QUEUE_FULL"
 
 
 class StorageFull(ResourceExhausted):

@@ -17,6 +17,7 @@ LATEST = "latest"
 
 _ID = r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?"
 _ID_RE = re.compile(_ID, re.ASCII)
+_RUNNER_RE = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?", re.ASCII)
 _DIGEST_RE = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _NUMBER_RE = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 _BUILD_RE = re.compile(r"[^/]/builds/[0-9]+$")
@@ -100,6 +101,22 @@ class DeploymentName:
 
 
 @dataclass(frozen=True)
+class TemplateName:
+    """A template of a model."""
+
+    model: ModelName
+    template: str
+
+    @property
+    def wire(self) -> str:
+        """`namespaces/{ns}/models/{model}/templates/{template}`"""
+        return f"{self.model.wire}/templates/{self.template}"
+
+    def __str__(self) -> str:
+        return f"{self.model}/{self.template}"
+
+
+@dataclass(frozen=True)
 class BuildName:
     """A build of a model."""
 
@@ -155,6 +172,20 @@ def parse_build(text: str) -> BuildName:
     if not found:
         raise _bad("build", text, "expected [namespace/]model/builds/N")
     return BuildName(_short_model(base, text), _number(number, text))
+
+
+def parse_template(text: str) -> tuple[str | None, TemplateName]:
+    """Parse `[regsvc://host[:port]/][namespace/]model/template` or the wire form. Raises `NameInvalid`.
+
+    A name of two parts is a model of the default namespace and its template.
+    """
+    server, rest = _split_server(text)
+    if rest.startswith("namespaces/"):
+        return server, template_from_wire(rest)
+    base, slash, template = rest.rpartition("/")
+    if not slash or base.count("/") > 1:
+        raise _bad("template", text, "expected [namespace/]model/template")
+    return server, TemplateName(_short_model(base, text), _id(template, "template"))
 
 
 def parse_source(text: str) -> tuple[str | None, VersionRef | BuildName]:
@@ -234,6 +265,23 @@ def deployment_from_wire(name: str) -> DeploymentName:
 def check_deployment(text: str) -> str:
     """Return the id of a deployment. Raises `NameInvalid`."""
     return _id(text, "deployment")
+
+
+def template_from_wire(name: str) -> TemplateName:
+    """`{model}/templates/{template}`. Raises `NameInvalid`."""
+    parts = name.split("/")
+    if len(parts) != 6 or parts[4] != "templates":
+        raise _bad("template", name, "expected {model}/templates/{template}")
+    return TemplateName(_model_parts(parts, name), _id(parts[5], "template"))
+
+
+def check_runner(text: str) -> str:
+    """Return the name of a runner. Raises `NameInvalid`."""
+    if not _RUNNER_RE.fullmatch(text):
+        raise _bad(
+            "runner", text, "1 to 100 of a-z, 0-9, '.', '_', '-', beginning and ending with a-z or 0-9"
+        )
+    return text
 
 
 def build_from_wire(name: str) -> BuildName:

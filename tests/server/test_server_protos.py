@@ -33,6 +33,10 @@ RETRIED = {
     "TestWebhook": "Called again, it is sent again",
     "Import": "importing again changes nothing",
     "SetMirror": "Called again with the same number it changes nothing",
+    "SetTemplate": "setting what it is already changes nothing",
+    "DeleteTemplate": "Deleting what is not there succeeds",
+    "Work": "It may break and come back at any time",
+    "ClaimBuild": "The same runner and session again gets the same answer",
     "AppendLog": "Each response acknowledges all lines up to its number",
 }
 

@@ -23,6 +23,8 @@ from regsvc.v1 import (
     lifecycle_pb2_grpc,
     promotion_pb2_grpc,
     registry_pb2_grpc,
+    runner_pb2_grpc,
+    template_pb2_grpc,
 )
 from regsvc.v1 import build_pb2 as bld
 from regsvc.v1 import registry_pb2 as reg
@@ -44,6 +46,8 @@ class Wire:
         self.promotions = promotion_pb2_grpc.PromotionServiceStub(self.channel)
         self.deployments = deployment_pb2_grpc.DeploymentServiceStub(self.channel)
         self.lifecycle = lifecycle_pb2_grpc.LifecycleServiceStub(self.channel)
+        self.templates = template_pb2_grpc.TemplateServiceStub(self.channel)
+        self.runners = runner_pb2_grpc.RunnerServiceStub(self.channel)
         self.events = event_pb2_grpc.EventServiceStub(self.channel)
         self.capabilities = capabilities_pb2_grpc.CapabilitiesServiceStub(self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)

@@ -12,7 +12,7 @@ from enum import IntEnum
 from regsvc.catalog import events, models, records
 from regsvc.catalog.database import Reader, Row, Transaction
 from regsvc.catalog.records import Metadata
-from regsvc.errors import BuildEnded, NotFound, ResourceExhausted, StepEnded
+from regsvc.errors import BuildEnded, BuildQueued, NotFound, ResourceExhausted, StepEnded
 from regsvc.refs import BuildName, ModelName, VersionRef
 
 MAX_STEPS = 5_000
@@ -20,6 +20,10 @@ REASON_BYTES = 512 << 10
 """All reasons of the steps of a build: they travel in one message, with up to 5,000 names."""
 CUT_REASON = 64
 """Characters of a reason when there is no more room."""
+
+
+QUEUE = "queue"
+"""Topic: a build was queued, taken or cancelled, or a running one shall stop."""
 
 
 class BuildState(IntEnum):
@@ -30,6 +34,7 @@ class BuildState(IntEnum):
     FAILED = 3
     CANCELLED = 4
     LOST = 5
+    QUEUED = 6
 
 
 class StepState(IntEnum):
@@ -76,7 +81,7 @@ class Build:
     @property
     def ended(self) -> bool:
         """It will never change again, but for the sealing of its log."""
-        return self.state is not BuildState.RUNNING
+        return self.state not in (BuildState.RUNNING, BuildState.QUEUED)
 
 
 @dataclass(frozen=True)
@@ -115,8 +120,10 @@ def get(db: Reader, build_id: int) -> Build:
 
 
 def find_running(db: Reader, name: BuildName) -> Build:
-    """Raises `NotFound`, or `BuildEnded`."""
+    """Raises `NotFound`, `BuildEnded` or `BuildQueued`."""
     build = find(db, name)
+    if build.state is BuildState.QUEUED:
+        raise BuildQueued(f"build {name} waits for a runner", build=name.wire)
     if build.ended:
         raise BuildEnded(
             f"build {name} has ended: {build.state.name}", build=name.wire, state=build.state.name
@@ -171,6 +178,33 @@ def create(tx: Transaction, model: ModelName, data: Metadata, lease_us: int) -> 
     return name
 
 
+def queue(tx: Transaction, model: ModelName, data: Metadata, **told: object) -> tuple[int, BuildName]:
+    """Make a build that waits for a runner; gives its id too. `told` is said in the event."""
+    model_id = models.ensure(tx, model)
+    name = BuildName(model, models.next_build(tx, model_id))
+    build_id = tx.insert(
+        "INSERT INTO builds (model_id, number, state, description, created_at, lease_until)"
+        " VALUES (?, ?, ?, ?, ?, 0) RETURNING id",
+        [model_id, name.number, BuildState.QUEUED, data.description, tx.now],
+    )
+    records.set_params(tx, "build", build_id, data.params)
+    records.set_tags(tx, "build", build_id, data.tags)
+    events.record(tx, "build.queued", name.wire, **told)
+    tx.notify(QUEUE)
+    return build_id, name
+
+
+def begin(tx: Transaction, build: Build, lease_us: int, **told: object) -> None:
+    """A runner has taken a queued build: it is RUNNING."""
+    tx.run(
+        "UPDATE builds SET state = ?, lease_until = ? WHERE id = ? AND state = ?",
+        [BuildState.RUNNING, tx.now + lease_us, build.id, BuildState.QUEUED],
+    )
+    _changed(tx, build)
+    events.record(tx, "build.started", build.name.wire, **told)
+    tx.notify(QUEUE)
+
+
 def renew(tx: Transaction, build: Build, lease_us: int) -> int:
     """Renew the publisher's lease; gives its new end."""
     until = tx.now + lease_us
@@ -192,10 +226,11 @@ def request_cancel(tx: Transaction, build: Build) -> None:
         tx.run("UPDATE builds SET cancel_requested = 1 WHERE id = ?", [build.id])
         _changed(tx, build)
         events.record(tx, "build.cancel_requested", build.name.wire)
+        tx.notify(QUEUE)
 
 
 def end(tx: Transaction, build: Build, state: BuildState, reason: str) -> None:
-    """End a running build, and its running steps."""
+    """End a running or queued build, and its running steps."""
     step_state = StepState.SUCCEEDED if state is BuildState.SUCCEEDED else StepState.CANCELLED
     revision = _changed(tx, build)
     running = "SELECT number, name FROM steps WHERE build_id = ? AND state = ? ORDER BY number"

@@ -45,6 +45,7 @@ _COMMANDS = {
     "stats": ("regsvc.cli.storage:stats", "Tell what versions take, and what deleting them would free."),
     "gc": ("regsvc.cli.storage:gc", "Free what nobody needs any more."),
     "build": ("regsvc.cli.builds:build", "Run, list, show and cancel builds."),
+    "runner": ("regsvc.cli.runner:runner", "Take queued builds and execute them on this machine."),
     "logs": ("regsvc.cli.logs:logs", "Print or follow the log of a build."),
     "watch": ("regsvc.cli.events:watch", "Print what changes in the registry, as it happens."),
     "webhook": ("regsvc.cli.webhooks:webhook", "Send what changes to HTTP endpoints, signed."),

@@ -14,6 +14,7 @@ from regsvc.client.verbs.models import Models
 from regsvc.client.verbs.promotions import Promotions
 from regsvc.client.verbs.records import Records
 from regsvc.client.verbs.transfer import Transfers
+from regsvc.client.verbs.runners import Runners
 from regsvc.client.verbs.webhooks import Webhooks
 from regsvc.refs import DEFAULT_NAMESPACE
 
@@ -36,7 +37,18 @@ def connect(endpoint: str | None = None) -> Client:
     return Client(endpoint or os.environ.get(ENDPOINT_VARIABLE) or DEFAULT_ENDPOINT)
 
 
-class Client(Models, Promotions, Records, Metrics, Builds, Deployments, Lifecycle, Webhooks, Transfers):
+class Client(
+    Models,
+    Promotions,
+    Records,
+    Metrics,
+    Builds,
+    Deployments,
+    Runners,
+    Lifecycle,
+    Webhooks,
+    Transfers,
+):
     """A model registry. Any number of threads may use one; close it, or use it as a context manager.
 
     References are `[namespace/]model[:N | @alias | @b3:HEX]`; one that begins with `regsvc://host[:port]/` goes

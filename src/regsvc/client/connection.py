@@ -31,6 +31,7 @@ from regsvc.v1 import (
     promotion_pb2_grpc,
     record_pb2_grpc,
     registry_pb2_grpc,
+    runner_pb2_grpc,
     search_pb2_grpc,
     transfer_pb2,
     transfer_pb2_grpc,
@@ -94,6 +95,7 @@ class Connection:
         self.deployments = deployment_pb2_grpc.DeploymentServiceStub(self._channel)
         self.events = event_pb2_grpc.EventServiceStub(self._channel)
         self.transfers = transfer_pb2_grpc.TransferServiceStub(self._channel)
+        self.runners = runner_pb2_grpc.RunnerServiceStub(self._channel)
         self.webhooks = webhook_pb2_grpc.WebhookServiceStub(self._channel)
         self.capabilities_stub = capabilities_pb2_grpc.CapabilitiesServiceStub(self._channel)
         self._lock = threading.Lock()  # protects _capabilities and _bulk

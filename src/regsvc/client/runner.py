@@ -24,6 +24,7 @@ from types import FrameType
 from regsvc import errors
 from regsvc.client.control import ControlSocket, OpenStep
 from regsvc.client.current import BUILD_VARIABLE, CONTROL_VARIABLE, ENDPOINT_VARIABLE
+from regsvc.client.place import Place
 from regsvc.client.session import BuildSession
 
 GRACE = 10.0
@@ -63,22 +64,29 @@ class Outcome:
     reason: str
 
 
-def run_command(session: BuildSession, command: Sequence[str], display: Display) -> Outcome:
+def run_command(
+    session: BuildSession, command: Sequence[str], display: Display, place: Place | None = None
+) -> Outcome:
     """Run a command as the work of a build, to its end. Call it from the main thread: it handles signals.
 
     SIGINT, SIGTERM and SIGHUP go on to the child's process group; when it has not ended `GRACE` seconds later
     it gets SIGTERM, and then SIGKILL. A cancel of the build begins with SIGTERM. Losing the server or the
-    build does not disturb the command.
+    build does not disturb the command. In a `place` it is the place that says when to end.
     """
-    with selectors.DefaultSelector() as selector, _signals(selector) as received:
-        run = _Run(session, selector, display)
+    forwarded = _FORWARDED if place is None else ()
+    with selectors.DefaultSelector() as selector, _signals(selector, forwarded) as received:
+        run = _Run(session, selector, display, place)
         try:
             try:
                 run.start(command)
             except FileNotFoundError:
+                if place is not None and not os.path.isdir(place.folder):
+                    return Outcome(NOT_EXECUTABLE, "FAILED", f"cannot start {command[0]}: its folder is gone")
                 return Outcome(NOT_FOUND, "FAILED", f"cannot start {command[0]}: command not found")
             except OSError as error:
                 return Outcome(NOT_EXECUTABLE, "FAILED", f"cannot start {command[0]}: {error.strerror}")
+            except ValueError:
+                return Outcome(NOT_EXECUTABLE, "FAILED", "cannot start it: there is a NUL byte in it")
             return run.to_the_end(received)
         finally:
             run.close()
@@ -97,29 +105,46 @@ class _Pipe:
 
 
 class _Run:
-    def __init__(self, session: BuildSession, selector: selectors.BaseSelector, display: Display) -> None:
+    def __init__(
+        self,
+        session: BuildSession,
+        selector: selectors.BaseSelector,
+        display: Display,
+        place: Place | None = None,
+    ) -> None:
         self._session = session
         self._selector = selector
         self._display = display
+        self._place = place
+        self._grace = GRACE if place is None else place.grace
         self._control = ControlSocket(session, selector, self._settle)
         self._pipes: list[_Pipe] = []
         self._paused = False
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = ""  # why, once the child was asked to stop
         self._stop_status = 0
+        self._stop_state = "CANCELLED"
+        self._killed = False
         self._next_signal = signal.SIGKILL
         self._escalate_at = float("inf")
 
     def start(self, command: Sequence[str]) -> None:
-        """Start the child. Raises `OSError`."""
+        """Start the child. Raises `OSError`, `ValueError`."""
+        place = self._place
         self._child = subprocess.Popen(
             command,
+            stdin=None if place is None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            env=_environment(self._session, self._control.path),
+            cwd=None if place is None else place.folder,
+            env=_environment(
+                self._session, self._control.path, os.environ if place is None else place.environment
+            ),
             start_new_session=True,  # so that signals reach all that it starts, and only when we send them
         )
+        if place is not None:
+            place.began(self._child.pid, self._control.path)
         for stream, file in (("stdout", self._child.stdout), ("stderr", self._child.stderr)):
             assert file is not None
             os.set_blocking(file.fileno(), False)
@@ -131,7 +156,11 @@ class _Run:
         child = self._child
         assert child is not None
         give_up_at = float("inf")
-        while child.poll() is None or (self._any_open() and time.monotonic() < give_up_at):
+        while (
+            child.poll() is None
+            or (self._any_open() and time.monotonic() < give_up_at)
+            or self._waits_for_its_group()
+        ):
             for key, _ in self._selector.select(_TICK):
                 key.data()
             self._pause_when_full()
@@ -163,7 +192,7 @@ class _Run:
     def _outcome(self, returncode: int) -> Outcome:
         status = 128 - returncode if returncode < 0 else returncode
         if self._stopping:
-            return Outcome(status or self._stop_status, "CANCELLED", self._stopping)
+            return Outcome(status or self._stop_status, self._stop_state, self._stopping)
         if returncode < 0:
             return Outcome(status, "FAILED", f"killed by {_signal_name(-returncode)}")
         if returncode > 0:
@@ -171,6 +200,10 @@ class _Run:
         return Outcome(0, "SUCCEEDED", "")
 
     # Output.
+
+    @property
+    def _step(self) -> str:
+        return self._control.step or ("" if self._place is None else self._place.step)
 
     def _any_open(self) -> bool:
         return any(pipe.open for pipe in self._pipes)
@@ -203,7 +236,7 @@ class _Run:
 
     def _publish(self, pipe: _Pipe, data: bytes) -> None:
         first, *others = data.split(b"\n")
-        step = self._control.step
+        step = self._step
         if not pipe.rest:
             pipe.rest_step = step
         if others:
@@ -254,30 +287,56 @@ class _Run:
             self._stop(number, f"stopped by {number.name}")
 
     def _stop_when_cancelled(self) -> None:
-        if self._session.cancel_requested and not self._stopping:
+        if self._stopping:
+            return
+        if self._place is not None:
+            halt = self._place.halt()
+            if halt is not None:
+                self._stop_state = halt.state
+                self._stop(signal.SIGTERM, halt.reason)
+        elif self._session.cancel_requested:
             self._stop(signal.SIGTERM, "cancel requested")
+
+    def _waits_for_its_group(self) -> bool:
+        """Whether processes of a step that was asked to end are still about it, and have time left."""
+        return self._place is not None and bool(self._stopping) and not self._killed and self._group_lives()
+
+    def _group_lives(self) -> bool:
+        assert self._child is not None
+        group = self._child.pid
+        with contextlib.suppress(ChildProcessError):  # orphans come to us if we are their reaper
+            while os.waitpid(-group, os.WNOHANG)[0]:
+                pass
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return False
+        return True
 
     def _stop(self, number: signal.Signals, reason: str) -> None:
         if not self._stopping:
             self._stopping, self._stop_status = reason, 128 + number
         self._signal(number)
         self._next_signal = signal.SIGKILL if number == signal.SIGTERM else signal.SIGTERM
-        self._escalate_at = time.monotonic() + GRACE
+        self._escalate_at = time.monotonic() + self._grace
 
     def _escalate(self) -> None:
         if time.monotonic() >= self._escalate_at:
             self._signal(self._next_signal)
-            self._escalate_at = time.monotonic() + GRACE
+            self._escalate_at = time.monotonic() + self._grace
             self._next_signal = signal.SIGKILL
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._child is not None
+        self._killed = self._killed or number == signal.SIGKILL
         with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left in the group
             os.killpg(self._child.pid, number)
 
 
 @contextlib.contextmanager
-def _signals(selector: selectors.BaseSelector) -> Iterator[list[signal.Signals]]:
+def _signals(
+    selector: selectors.BaseSelector, forwarded: Sequence[signal.Signals]
+) -> Iterator[list[signal.Signals]]:
     """Collect signals in a list instead of dying of them, and wake the selector for each."""
     received: list[signal.Signals] = []
     reader, writer = socket.socketpair()
@@ -293,7 +352,7 @@ def _signals(selector: selectors.BaseSelector) -> Iterator[list[signal.Signals]]
             reader.recv(4096)
 
     # One that is ignored, as SIGINT in a shell's background job or SIGHUP under nohup, stays ignored.
-    wanted = [number for number in _FORWARDED if signal.getsignal(number) is not signal.SIG_IGN]
+    wanted = [number for number in forwarded if signal.getsignal(number) is not signal.SIG_IGN]
     before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {
         number: signal.signal(number, note) for number in (*wanted, signal.SIGCHLD)
     }
@@ -310,11 +369,11 @@ def _signals(selector: selectors.BaseSelector) -> Iterator[list[signal.Signals]]
         writer.close()
 
 
-def _environment(session: BuildSession, control: str) -> Mapping[str, str]:
+def _environment(session: BuildSession, control: str, base: Mapping[str, str]) -> Mapping[str, str]:
     return {
         # Python keeps what goes to a pipe in its buffer; a follower wants each line when it is printed.
         "PYTHONUNBUFFERED": "1",
-        **os.environ,
+        **base,
         BUILD_VARIABLE: session.wire,
         ENDPOINT_VARIABLE: session.endpoint,
         CONTROL_VARIABLE: control,

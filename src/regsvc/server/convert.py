@@ -17,6 +17,7 @@ from regsvc.catalog.uploads import Upload
 from regsvc.catalog.versions import Version
 from regsvc.errors import InvalidArgument, NameInvalid, ResourceExhausted
 from regsvc.refs import VersionRef
+from regsvc.server.runs import run_to
 from regsvc.service.builds import BuildView
 from regsvc.service.checks import check_request_id
 from regsvc.service.incoming import FileProgress
@@ -223,6 +224,7 @@ def build_to(view: BuildView) -> build_pb2.Build:
         log_digest="" if build.log_digest is None else build.log_digest.hex(),
         cancel_requested=build.cancel_requested,
         log_bytes=build.log_bytes,
+        run=None if view.run is None else run_to(view.run),
     )
     if build.ended_at is not None:
         message.end_time.CopyFrom(timestamp(build.ended_at))

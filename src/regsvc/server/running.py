@@ -33,9 +33,11 @@ from regsvc.server.posting import Poster
 from regsvc.server.promotions import PromotionServicer
 from regsvc.server.records import RecordServicer
 from regsvc.server.registry import RegistryServicer
+from regsvc.server.runners import RunnerServicer
 from regsvc.server.search import SearchServicer
 from regsvc.server.stalls import StallInterceptor
 from regsvc.server.transfer import TransferServicer
+from regsvc.server.templates import TemplateServicer
 from regsvc.server.webhooks import WebhookServicer
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
@@ -66,10 +68,14 @@ from regsvc.v1 import (
     record_pb2_grpc,
     registry_pb2,
     registry_pb2_grpc,
+    runner_pb2,
+    runner_pb2_grpc,
     search_pb2,
     search_pb2_grpc,
     transfer_pb2,
     transfer_pb2_grpc,
+    template_pb2,
+    template_pb2_grpc,
     webhook_pb2,
     webhook_pb2_grpc,
 )
@@ -92,8 +98,10 @@ SERVICES = tuple(
         (promotion_pb2, "PromotionService"),
         (record_pb2, "RecordService"),
         (registry_pb2, "RegistryService"),
+        (runner_pb2, "RunnerService"),
         (search_pb2, "SearchService"),
         (transfer_pb2, "TransferService"),
+        (template_pb2, "TemplateService"),
         (webhook_pb2, "WebhookService"),
     )
 )
@@ -170,6 +178,10 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     )
     transfer_pb2_grpc.add_TransferServiceServicer_to_server(
         TransferServicer(app, bulk, control, downloads), server
+    )
+    template_pb2_grpc.add_TemplateServiceServicer_to_server(TemplateServicer(app, control), server)
+    runner_pb2_grpc.add_RunnerServiceServicer_to_server(
+        RunnerServicer(app, control, tails, hub, config.heartbeat), server
     )
     poster = Poster(config.webhook_timeout, allow_private=config.webhook_allow_private)
     dispatcher = Dispatcher(app, hub, poster, config.webhook_pace)

@@ -19,6 +19,7 @@ from regsvc.service.lineage import Lineage
 from regsvc.service.logs import Logs
 from regsvc.service.paging import Pager
 from regsvc.service.promotions import Promotions
+from regsvc.service.queueing import Queue
 from regsvc.service.reading import ChunkReader, VersionReader
 from regsvc.service.recording import Records
 from regsvc.service.recovery import recover
@@ -29,6 +30,7 @@ from regsvc.service.transfer_builds import BuildTaker
 from regsvc.service.transfer_export import Exporter
 from regsvc.service.transfer_import import Importer
 from regsvc.service.transfer_versions import VersionTaker
+from regsvc.service.templates import Templates
 from regsvc.service.uploads import Uploads
 from regsvc.service.webhooks import Webhooks
 from regsvc.store import PackStore
@@ -90,6 +92,8 @@ class RegistryApp:
             BuildTaker(self.uploads, self.files, self.limits),
             self.limits,
         )
+        self.templates = Templates(self.catalog, pager, self.limits)
+        self.queue = Queue(self.catalog, self.limits)
         self.housekeeping.start()
 
     def close(self) -> None:

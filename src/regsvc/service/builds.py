@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from regsvc.catalog import builds, metrics, models, records, requests
+from regsvc.catalog import builds, metrics, models, records, requests, runs
 from regsvc.catalog.builds import Build, BuildState, Step, StepState
 from regsvc.catalog.database import Catalog, Reader, Transaction
 from regsvc.catalog.metrics import MetricPoint
 from regsvc.catalog.records import Metadata
 from regsvc.catalog.requests import Request
-from regsvc.errors import BuildEnded, InvalidArgument, OutOfRange, ResourceExhausted
+from regsvc.catalog.runs import Run
+from regsvc.errors import InvalidArgument, OutOfRange, ResourceExhausted
 from regsvc.refs import BuildName, ModelName, VersionRef
 from regsvc.service.checks import (
     check_finite,
@@ -39,6 +40,8 @@ class BuildView:
     metadata: Metadata
     steps: Sequence[Step]
     versions: Sequence[VersionRef]
+    run: Run | None = None
+    """How a template made it."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,13 @@ class Builds:
                 requests.remember(tx, request, str(name.number))
             else:
                 name = BuildName(model, int(known))
-            return _whole(tx, name)
+            return whole_view(tx, name)
 
         return self._catalog.write(create)
 
     def get(self, name: BuildName) -> BuildView:
         """Raises `NotFound`."""
-        return self._catalog.read(lambda db: _whole(db, name))
+        return self._catalog.read(lambda db: whole_view(db, name))
 
     def list_builds(self, model: ModelName, request: PageRequest) -> Page[BuildView]:
         """Newest first, without steps. Raises `NotFound`."""
@@ -164,13 +167,16 @@ class Builds:
         self._catalog.write(log)
 
     def cancel(self, name: BuildName) -> BuildView:
-        """Ask the publisher to stop. Raises `NotFound`, `BuildEnded`."""
+        """Ask the publisher to stop; a queued build ends. Raises `NotFound`, `BuildEnded`."""
 
         def cancel(tx: Transaction) -> BuildView:
             build = builds.find(tx, name)
-            if build.state is not BuildState.CANCELLED:
+            if build.state is BuildState.QUEUED:
+                builds.request_cancel(tx, build)
+                builds.end(tx, build, BuildState.CANCELLED, "it was cancelled before a runner took it")
+            elif build.state is not BuildState.CANCELLED:
                 builds.request_cancel(tx, builds.find_running(tx, name))
-            return _whole(tx, name)
+            return whole_view(tx, name)
 
         return self._catalog.write(cancel)
 
@@ -180,13 +186,9 @@ class Builds:
 
         def finish(tx: Transaction) -> BuildView:
             build = builds.find(tx, name)
-            if build.state is BuildState.RUNNING:
-                builds.end(tx, build, state, reason)
-            elif build.state is not state:
-                raise BuildEnded(
-                    f"build {name} has ended: {build.state.name}", build=name.wire, state=build.state.name
-                )
-            return _whole(tx, name)
+            if build.state is not state:
+                builds.end(tx, builds.find_running(tx, name), state, reason)
+            return whole_view(tx, name)
 
         return self._catalog.write(finish)
 
@@ -244,7 +246,7 @@ class Builds:
         return BuildChanges(seq, view, steps, points, build.log_seq, complete=cut is None, ended=build.ended)
 
 
-def _whole(db: Reader, name: BuildName) -> BuildView:
+def whole_view(db: Reader, name: BuildName) -> BuildView:
     """With its steps. Raises `NotFound`."""
     return view_of(db, builds.find(db, name), with_steps=True)
 
@@ -252,4 +254,6 @@ def _whole(db: Reader, name: BuildName) -> BuildView:
 def view_of(db: Reader, build: Build, *, with_steps: bool = False) -> BuildView:
     """A build with what is known about it."""
     steps = builds.steps(db, build.id) if with_steps else ()
-    return BuildView(build, builds.metadata(db, build), steps, builds.versions(db, build))
+    return BuildView(
+        build, builds.metadata(db, build), steps, builds.versions(db, build), runs.find(db, build.id)
+    )

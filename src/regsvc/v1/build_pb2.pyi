@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from regsvc.v1 import registry_pb2 as _registry_pb2
+from regsvc.v1 import run_pb2 as _run_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -19,6 +20,7 @@ class BuildState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BUILD_STATE_FAILED: _ClassVar[BuildState]
     BUILD_STATE_CANCELLED: _ClassVar[BuildState]
     BUILD_STATE_LOST: _ClassVar[BuildState]
+    BUILD_STATE_QUEUED: _ClassVar[BuildState]
 
 class StepState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -40,6 +42,7 @@ BUILD_STATE_SUCCEEDED: BuildState
 BUILD_STATE_FAILED: BuildState
 BUILD_STATE_CANCELLED: BuildState
 BUILD_STATE_LOST: BuildState
+BUILD_STATE_QUEUED: BuildState
 STEP_STATE_UNSPECIFIED: StepState
 STEP_STATE_RUNNING: StepState
 STEP_STATE_SUCCEEDED: StepState
@@ -51,7 +54,7 @@ LOG_STREAM_STDERR: LogStream
 LOG_STREAM_LOG: LogStream
 
 class Build(_message.Message):
-    __slots__ = ("name", "number", "state", "reason", "create_time", "end_time", "metadata", "steps", "versions", "log_seq", "log_digest", "cancel_requested", "log_bytes")
+    __slots__ = ("name", "number", "state", "reason", "create_time", "end_time", "metadata", "steps", "versions", "log_seq", "log_digest", "cancel_requested", "log_bytes", "run")
     NAME_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +68,7 @@ class Build(_message.Message):
     LOG_DIGEST_FIELD_NUMBER: _ClassVar[int]
     CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     LOG_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
     name: str
     number: int
     state: BuildState
@@ -78,7 +82,8 @@ class Build(_message.Message):
     log_digest: str
     cancel_requested: bool
     log_bytes: int
-    def __init__(self, name: _Optional[str] = ..., number: _Optional[int] = ..., state: _Optional[_Union[BuildState, str]] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[_registry_pb2.VersionMetadata, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., versions: _Optional[_Iterable[str]] = ..., log_seq: _Optional[int] = ..., log_digest: _Optional[str] = ..., cancel_requested: _Optional[bool] = ..., log_bytes: _Optional[int] = ...) -> None: ...
+    run: _run_pb2.Run
+    def __init__(self, name: _Optional[str] = ..., number: _Optional[int] = ..., state: _Optional[_Union[BuildState, str]] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Union[_registry_pb2.VersionMetadata, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., versions: _Optional[_Iterable[str]] = ..., log_seq: _Optional[int] = ..., log_digest: _Optional[str] = ..., cancel_requested: _Optional[bool] = ..., log_bytes: _Optional[int] = ..., run: _Optional[_Union[_run_pb2.Run, _Mapping]] = ...) -> None: ...
 
 class Step(_message.Message):
     __slots__ = ("number", "name", "state", "start_time", "end_time", "reason")

@@ -38,8 +38,8 @@ class BuildServiceStub:
     or the build becomes LOST. The time while the server is down does not count.
     4. FinishBuild ends it. To publish a version, name the build in StartUpload before that.
 
-    A build in any state but RUNNING has ended for good: publishing calls answer FAILED_PRECONDITION,
-    reason BUILD_ENDED, with metadata["state"].
+    A build in any state but RUNNING and QUEUED has ended for good: publishing calls answer FAILED_PRECONDITION,
+    reason BUILD_ENDED, with metadata["state"]; those on a queued build answer reason BUILD_QUEUED.
 
     # Log
 
@@ -138,8 +138,8 @@ class BuildServiceServicer:
     or the build becomes LOST. The time while the server is down does not count.
     4. FinishBuild ends it. To publish a version, name the build in StartUpload before that.
 
-    A build in any state but RUNNING has ended for good: publishing calls answer FAILED_PRECONDITION,
-    reason BUILD_ENDED, with metadata["state"].
+    A build in any state but RUNNING and QUEUED has ended for good: publishing calls answer FAILED_PRECONDITION,
+    reason BUILD_ENDED, with metadata["state"]; those on a queued build answer reason BUILD_QUEUED.
 
     # Log
 
@@ -246,7 +246,7 @@ class BuildServiceServicer:
     def CancelBuild(self, request, context):
         """Asks the publisher to stop; it sees `cancel_requested` in its next HeartbeatResponse or
         AppendLogResponse and ends the build as CANCELLED. Cancelling twice succeeds, as does cancelling a
-        cancelled build. Errors: NOT_FOUND; FAILED_PRECONDITION, reason BUILD_ENDED.
+        cancelled build; a queued one ends at once. Errors: NOT_FOUND; FAILED_PRECONDITION, reason BUILD_ENDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -349,8 +349,8 @@ class BuildService:
     or the build becomes LOST. The time while the server is down does not count.
     4. FinishBuild ends it. To publish a version, name the build in StartUpload before that.
 
-    A build in any state but RUNNING has ended for good: publishing calls answer FAILED_PRECONDITION,
-    reason BUILD_ENDED, with metadata["state"].
+    A build in any state but RUNNING and QUEUED has ended for good: publishing calls answer FAILED_PRECONDITION,
+    reason BUILD_ENDED, with metadata["state"]; those on a queued build answer reason BUILD_QUEUED.
 
     # Log
 

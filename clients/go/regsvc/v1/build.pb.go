@@ -33,6 +33,8 @@ const (
 	BuildState_BUILD_STATE_CANCELLED   BuildState = 4
 	// Its publisher was not heard from within the lease.
 	BuildState_BUILD_STATE_LOST BuildState = 5
+	// It waits for a runner; see TemplateService. It becomes RUNNING when one takes it.
+	BuildState_BUILD_STATE_QUEUED BuildState = 6
 )
 
 // Enum value maps for BuildState.
@@ -44,6 +46,7 @@ var (
 		3: "BUILD_STATE_FAILED",
 		4: "BUILD_STATE_CANCELLED",
 		5: "BUILD_STATE_LOST",
+		6: "BUILD_STATE_QUEUED",
 	}
 	BuildState_value = map[string]int32{
 		"BUILD_STATE_UNSPECIFIED": 0,
@@ -52,6 +55,7 @@ var (
 		"BUILD_STATE_FAILED":      3,
 		"BUILD_STATE_CANCELLED":   4,
 		"BUILD_STATE_LOST":        5,
+		"BUILD_STATE_QUEUED":      6,
 	}
 )
 
@@ -218,7 +222,9 @@ type Build struct {
 	// Somebody called CancelBuild.
 	CancelRequested bool `protobuf:"varint,12,opt,name=cancel_requested,json=cancelRequested,proto3" json:"cancel_requested,omitempty"`
 	// Bytes of log text committed.
-	LogBytes      uint64 `protobuf:"varint,13,opt,name=log_bytes,json=logBytes,proto3" json:"log_bytes,omitempty"`
+	LogBytes uint64 `protobuf:"varint,13,opt,name=log_bytes,json=logBytes,proto3" json:"log_bytes,omitempty"`
+	// How a template made it; not set for builds that their publisher made.
+	Run           *Run `protobuf:"bytes,14,opt,name=run,proto3" json:"run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -342,6 +348,13 @@ func (x *Build) GetLogBytes() uint64 {
 		return x.LogBytes
 	}
 	return 0
+}
+
+func (x *Build) GetRun() *Run {
+	if x != nil {
+		return x.Run
+	}
+	return nil
 }
 
 // Step is a named phase of a build. Set by the server; name and reason by the publisher.
@@ -2025,7 +2038,7 @@ var File_regsvc_v1_build_proto protoreflect.FileDescriptor
 
 const file_regsvc_v1_build_proto_rawDesc = "" +
 	"\n" +
-	"\x15regsvc/v1/build.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18regsvc/v1/registry.proto\"\xe7\x03\n" +
+	"\x15regsvc/v1/build.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18regsvc/v1/registry.proto\x1a\x13regsvc/v1/run.proto\"\x89\x04\n" +
 	"\x05Build\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12+\n" +
@@ -2042,7 +2055,8 @@ const file_regsvc_v1_build_proto_rawDesc = "" +
 	"\n" +
 	"log_digest\x18\v \x01(\tR\tlogDigest\x12)\n" +
 	"\x10cancel_requested\x18\f \x01(\bR\x0fcancelRequested\x12\x1b\n" +
-	"\tlog_bytes\x18\r \x01(\x04R\blogBytes\"\xe8\x01\n" +
+	"\tlog_bytes\x18\r \x01(\x04R\blogBytes\x12 \n" +
+	"\x03run\x18\x0e \x01(\v2\x0e.regsvc.v1.RunR\x03run\"\xe8\x01\n" +
 	"\x04Step\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12*\n" +
@@ -2152,7 +2166,7 @@ const file_regsvc_v1_build_proto_rawDesc = "" +
 	"\x05state\x18\x02 \x01(\x0e2\x15.regsvc.v1.BuildStateR\x05state\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\"=\n" +
 	"\x13FinishBuildResponse\x12&\n" +
-	"\x05build\x18\x01 \x01(\v2\x10.regsvc.v1.BuildR\x05build*\xa6\x01\n" +
+	"\x05build\x18\x01 \x01(\v2\x10.regsvc.v1.BuildR\x05build*\xbe\x01\n" +
 	"\n" +
 	"BuildState\x12\x1b\n" +
 	"\x17BUILD_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -2160,7 +2174,8 @@ const file_regsvc_v1_build_proto_rawDesc = "" +
 	"\x15BUILD_STATE_SUCCEEDED\x10\x02\x12\x16\n" +
 	"\x12BUILD_STATE_FAILED\x10\x03\x12\x19\n" +
 	"\x15BUILD_STATE_CANCELLED\x10\x04\x12\x14\n" +
-	"\x10BUILD_STATE_LOST\x10\x05*\x8a\x01\n" +
+	"\x10BUILD_STATE_LOST\x10\x05\x12\x16\n" +
+	"\x12BUILD_STATE_QUEUED\x10\x06*\x8a\x01\n" +
 	"\tStepState\x12\x1a\n" +
 	"\x16STEP_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12STEP_STATE_RUNNING\x10\x01\x12\x18\n" +
@@ -2243,7 +2258,8 @@ var file_regsvc_v1_build_proto_goTypes = []any{
 	nil,                           // 34: regsvc.v1.LogParamsRequest.TagsEntry
 	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
 	(*VersionMetadata)(nil),       // 36: regsvc.v1.VersionMetadata
-	(*ParamValue)(nil),            // 37: regsvc.v1.ParamValue
+	(*Run)(nil),                   // 37: regsvc.v1.Run
+	(*ParamValue)(nil),            // 38: regsvc.v1.ParamValue
 }
 var file_regsvc_v1_build_proto_depIdxs = []int32{
 	0,  // 0: regsvc.v1.Build.state:type_name -> regsvc.v1.BuildState
@@ -2251,63 +2267,64 @@ var file_regsvc_v1_build_proto_depIdxs = []int32{
 	35, // 2: regsvc.v1.Build.end_time:type_name -> google.protobuf.Timestamp
 	36, // 3: regsvc.v1.Build.metadata:type_name -> regsvc.v1.VersionMetadata
 	4,  // 4: regsvc.v1.Build.steps:type_name -> regsvc.v1.Step
-	1,  // 5: regsvc.v1.Step.state:type_name -> regsvc.v1.StepState
-	35, // 6: regsvc.v1.Step.start_time:type_name -> google.protobuf.Timestamp
-	35, // 7: regsvc.v1.Step.end_time:type_name -> google.protobuf.Timestamp
-	35, // 8: regsvc.v1.MetricPoint.time:type_name -> google.protobuf.Timestamp
-	35, // 9: regsvc.v1.LogLine.time:type_name -> google.protobuf.Timestamp
-	2,  // 10: regsvc.v1.LogLine.stream:type_name -> regsvc.v1.LogStream
-	36, // 11: regsvc.v1.CreateBuildRequest.metadata:type_name -> regsvc.v1.VersionMetadata
-	3,  // 12: regsvc.v1.CreateBuildResponse.build:type_name -> regsvc.v1.Build
-	3,  // 13: regsvc.v1.GetBuildResponse.build:type_name -> regsvc.v1.Build
-	3,  // 14: regsvc.v1.ListBuildsResponse.builds:type_name -> regsvc.v1.Build
-	35, // 15: regsvc.v1.HeartbeatResponse.expire_time:type_name -> google.protobuf.Timestamp
-	4,  // 16: regsvc.v1.StartStepResponse.step:type_name -> regsvc.v1.Step
-	1,  // 17: regsvc.v1.FinishStepRequest.state:type_name -> regsvc.v1.StepState
-	4,  // 18: regsvc.v1.FinishStepResponse.step:type_name -> regsvc.v1.Step
-	33, // 19: regsvc.v1.LogParamsRequest.params:type_name -> regsvc.v1.LogParamsRequest.ParamsEntry
-	34, // 20: regsvc.v1.LogParamsRequest.tags:type_name -> regsvc.v1.LogParamsRequest.TagsEntry
-	5,  // 21: regsvc.v1.LogMetricsRequest.points:type_name -> regsvc.v1.MetricPoint
-	6,  // 22: regsvc.v1.AppendLogRequest.lines:type_name -> regsvc.v1.LogLine
-	6,  // 23: regsvc.v1.ReadLogResponse.lines:type_name -> regsvc.v1.LogLine
-	3,  // 24: regsvc.v1.WatchBuildResponse.build:type_name -> regsvc.v1.Build
-	4,  // 25: regsvc.v1.WatchBuildResponse.steps:type_name -> regsvc.v1.Step
-	5,  // 26: regsvc.v1.WatchBuildResponse.metrics:type_name -> regsvc.v1.MetricPoint
-	3,  // 27: regsvc.v1.CancelBuildResponse.build:type_name -> regsvc.v1.Build
-	0,  // 28: regsvc.v1.FinishBuildRequest.state:type_name -> regsvc.v1.BuildState
-	3,  // 29: regsvc.v1.FinishBuildResponse.build:type_name -> regsvc.v1.Build
-	37, // 30: regsvc.v1.LogParamsRequest.ParamsEntry.value:type_name -> regsvc.v1.ParamValue
-	7,  // 31: regsvc.v1.BuildService.CreateBuild:input_type -> regsvc.v1.CreateBuildRequest
-	9,  // 32: regsvc.v1.BuildService.GetBuild:input_type -> regsvc.v1.GetBuildRequest
-	11, // 33: regsvc.v1.BuildService.ListBuilds:input_type -> regsvc.v1.ListBuildsRequest
-	13, // 34: regsvc.v1.BuildService.Heartbeat:input_type -> regsvc.v1.HeartbeatRequest
-	15, // 35: regsvc.v1.BuildService.StartStep:input_type -> regsvc.v1.StartStepRequest
-	17, // 36: regsvc.v1.BuildService.FinishStep:input_type -> regsvc.v1.FinishStepRequest
-	19, // 37: regsvc.v1.BuildService.LogParams:input_type -> regsvc.v1.LogParamsRequest
-	21, // 38: regsvc.v1.BuildService.LogMetrics:input_type -> regsvc.v1.LogMetricsRequest
-	23, // 39: regsvc.v1.BuildService.AppendLog:input_type -> regsvc.v1.AppendLogRequest
-	25, // 40: regsvc.v1.BuildService.ReadLog:input_type -> regsvc.v1.ReadLogRequest
-	27, // 41: regsvc.v1.BuildService.WatchBuild:input_type -> regsvc.v1.WatchBuildRequest
-	29, // 42: regsvc.v1.BuildService.CancelBuild:input_type -> regsvc.v1.CancelBuildRequest
-	31, // 43: regsvc.v1.BuildService.FinishBuild:input_type -> regsvc.v1.FinishBuildRequest
-	8,  // 44: regsvc.v1.BuildService.CreateBuild:output_type -> regsvc.v1.CreateBuildResponse
-	10, // 45: regsvc.v1.BuildService.GetBuild:output_type -> regsvc.v1.GetBuildResponse
-	12, // 46: regsvc.v1.BuildService.ListBuilds:output_type -> regsvc.v1.ListBuildsResponse
-	14, // 47: regsvc.v1.BuildService.Heartbeat:output_type -> regsvc.v1.HeartbeatResponse
-	16, // 48: regsvc.v1.BuildService.StartStep:output_type -> regsvc.v1.StartStepResponse
-	18, // 49: regsvc.v1.BuildService.FinishStep:output_type -> regsvc.v1.FinishStepResponse
-	20, // 50: regsvc.v1.BuildService.LogParams:output_type -> regsvc.v1.LogParamsResponse
-	22, // 51: regsvc.v1.BuildService.LogMetrics:output_type -> regsvc.v1.LogMetricsResponse
-	24, // 52: regsvc.v1.BuildService.AppendLog:output_type -> regsvc.v1.AppendLogResponse
-	26, // 53: regsvc.v1.BuildService.ReadLog:output_type -> regsvc.v1.ReadLogResponse
-	28, // 54: regsvc.v1.BuildService.WatchBuild:output_type -> regsvc.v1.WatchBuildResponse
-	30, // 55: regsvc.v1.BuildService.CancelBuild:output_type -> regsvc.v1.CancelBuildResponse
-	32, // 56: regsvc.v1.BuildService.FinishBuild:output_type -> regsvc.v1.FinishBuildResponse
-	44, // [44:57] is the sub-list for method output_type
-	31, // [31:44] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	37, // 5: regsvc.v1.Build.run:type_name -> regsvc.v1.Run
+	1,  // 6: regsvc.v1.Step.state:type_name -> regsvc.v1.StepState
+	35, // 7: regsvc.v1.Step.start_time:type_name -> google.protobuf.Timestamp
+	35, // 8: regsvc.v1.Step.end_time:type_name -> google.protobuf.Timestamp
+	35, // 9: regsvc.v1.MetricPoint.time:type_name -> google.protobuf.Timestamp
+	35, // 10: regsvc.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	2,  // 11: regsvc.v1.LogLine.stream:type_name -> regsvc.v1.LogStream
+	36, // 12: regsvc.v1.CreateBuildRequest.metadata:type_name -> regsvc.v1.VersionMetadata
+	3,  // 13: regsvc.v1.CreateBuildResponse.build:type_name -> regsvc.v1.Build
+	3,  // 14: regsvc.v1.GetBuildResponse.build:type_name -> regsvc.v1.Build
+	3,  // 15: regsvc.v1.ListBuildsResponse.builds:type_name -> regsvc.v1.Build
+	35, // 16: regsvc.v1.HeartbeatResponse.expire_time:type_name -> google.protobuf.Timestamp
+	4,  // 17: regsvc.v1.StartStepResponse.step:type_name -> regsvc.v1.Step
+	1,  // 18: regsvc.v1.FinishStepRequest.state:type_name -> regsvc.v1.StepState
+	4,  // 19: regsvc.v1.FinishStepResponse.step:type_name -> regsvc.v1.Step
+	33, // 20: regsvc.v1.LogParamsRequest.params:type_name -> regsvc.v1.LogParamsRequest.ParamsEntry
+	34, // 21: regsvc.v1.LogParamsRequest.tags:type_name -> regsvc.v1.LogParamsRequest.TagsEntry
+	5,  // 22: regsvc.v1.LogMetricsRequest.points:type_name -> regsvc.v1.MetricPoint
+	6,  // 23: regsvc.v1.AppendLogRequest.lines:type_name -> regsvc.v1.LogLine
+	6,  // 24: regsvc.v1.ReadLogResponse.lines:type_name -> regsvc.v1.LogLine
+	3,  // 25: regsvc.v1.WatchBuildResponse.build:type_name -> regsvc.v1.Build
+	4,  // 26: regsvc.v1.WatchBuildResponse.steps:type_name -> regsvc.v1.Step
+	5,  // 27: regsvc.v1.WatchBuildResponse.metrics:type_name -> regsvc.v1.MetricPoint
+	3,  // 28: regsvc.v1.CancelBuildResponse.build:type_name -> regsvc.v1.Build
+	0,  // 29: regsvc.v1.FinishBuildRequest.state:type_name -> regsvc.v1.BuildState
+	3,  // 30: regsvc.v1.FinishBuildResponse.build:type_name -> regsvc.v1.Build
+	38, // 31: regsvc.v1.LogParamsRequest.ParamsEntry.value:type_name -> regsvc.v1.ParamValue
+	7,  // 32: regsvc.v1.BuildService.CreateBuild:input_type -> regsvc.v1.CreateBuildRequest
+	9,  // 33: regsvc.v1.BuildService.GetBuild:input_type -> regsvc.v1.GetBuildRequest
+	11, // 34: regsvc.v1.BuildService.ListBuilds:input_type -> regsvc.v1.ListBuildsRequest
+	13, // 35: regsvc.v1.BuildService.Heartbeat:input_type -> regsvc.v1.HeartbeatRequest
+	15, // 36: regsvc.v1.BuildService.StartStep:input_type -> regsvc.v1.StartStepRequest
+	17, // 37: regsvc.v1.BuildService.FinishStep:input_type -> regsvc.v1.FinishStepRequest
+	19, // 38: regsvc.v1.BuildService.LogParams:input_type -> regsvc.v1.LogParamsRequest
+	21, // 39: regsvc.v1.BuildService.LogMetrics:input_type -> regsvc.v1.LogMetricsRequest
+	23, // 40: regsvc.v1.BuildService.AppendLog:input_type -> regsvc.v1.AppendLogRequest
+	25, // 41: regsvc.v1.BuildService.ReadLog:input_type -> regsvc.v1.ReadLogRequest
+	27, // 42: regsvc.v1.BuildService.WatchBuild:input_type -> regsvc.v1.WatchBuildRequest
+	29, // 43: regsvc.v1.BuildService.CancelBuild:input_type -> regsvc.v1.CancelBuildRequest
+	31, // 44: regsvc.v1.BuildService.FinishBuild:input_type -> regsvc.v1.FinishBuildRequest
+	8,  // 45: regsvc.v1.BuildService.CreateBuild:output_type -> regsvc.v1.CreateBuildResponse
+	10, // 46: regsvc.v1.BuildService.GetBuild:output_type -> regsvc.v1.GetBuildResponse
+	12, // 47: regsvc.v1.BuildService.ListBuilds:output_type -> regsvc.v1.ListBuildsResponse
+	14, // 48: regsvc.v1.BuildService.Heartbeat:output_type -> regsvc.v1.HeartbeatResponse
+	16, // 49: regsvc.v1.BuildService.StartStep:output_type -> regsvc.v1.StartStepResponse
+	18, // 50: regsvc.v1.BuildService.FinishStep:output_type -> regsvc.v1.FinishStepResponse
+	20, // 51: regsvc.v1.BuildService.LogParams:output_type -> regsvc.v1.LogParamsResponse
+	22, // 52: regsvc.v1.BuildService.LogMetrics:output_type -> regsvc.v1.LogMetricsResponse
+	24, // 53: regsvc.v1.BuildService.AppendLog:output_type -> regsvc.v1.AppendLogResponse
+	26, // 54: regsvc.v1.BuildService.ReadLog:output_type -> regsvc.v1.ReadLogResponse
+	28, // 55: regsvc.v1.BuildService.WatchBuild:output_type -> regsvc.v1.WatchBuildResponse
+	30, // 56: regsvc.v1.BuildService.CancelBuild:output_type -> regsvc.v1.CancelBuildResponse
+	32, // 57: regsvc.v1.BuildService.FinishBuild:output_type -> regsvc.v1.FinishBuildResponse
+	45, // [45:58] is the sub-list for method output_type
+	32, // [32:45] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_regsvc_v1_build_proto_init() }
@@ -2316,6 +2333,7 @@ func file_regsvc_v1_build_proto_init() {
 		return
 	}
 	file_regsvc_v1_registry_proto_init()
+	file_regsvc_v1_run_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -50,8 +50,8 @@ const (
 //     or the build becomes LOST. The time while the server is down does not count.
 //  4. FinishBuild ends it. To publish a version, name the build in StartUpload before that.
 //
-// A build in any state but RUNNING has ended for good: publishing calls answer FAILED_PRECONDITION,
-// reason BUILD_ENDED, with metadata["state"].
+// A build in any state but RUNNING and QUEUED has ended for good: publishing calls answer FAILED_PRECONDITION,
+// reason BUILD_ENDED, with metadata["state"]; those on a queued build answer reason BUILD_QUEUED.
 //
 // # Log
 //
@@ -101,7 +101,7 @@ type BuildServiceClient interface {
 	WatchBuild(ctx context.Context, in *WatchBuildRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchBuildResponse], error)
 	// Asks the publisher to stop; it sees `cancel_requested` in its next HeartbeatResponse or
 	// AppendLogResponse and ends the build as CANCELLED. Cancelling twice succeeds, as does cancelling a
-	// cancelled build. Errors: NOT_FOUND; FAILED_PRECONDITION, reason BUILD_ENDED.
+	// cancelled build; a queued one ends at once. Errors: NOT_FOUND; FAILED_PRECONDITION, reason BUILD_ENDED.
 	CancelBuild(ctx context.Context, in *CancelBuildRequest, opts ...grpc.CallOption) (*CancelBuildResponse, error)
 	// Ends the build and its running steps. The same state again succeeds. Errors: NOT_FOUND;
 	// INVALID_ARGUMENT (state is none of SUCCEEDED, FAILED, CANCELLED); FAILED_PRECONDITION, reason BUILD_ENDED.
@@ -283,8 +283,8 @@ func (c *buildServiceClient) FinishBuild(ctx context.Context, in *FinishBuildReq
 //     or the build becomes LOST. The time while the server is down does not count.
 //  4. FinishBuild ends it. To publish a version, name the build in StartUpload before that.
 //
-// A build in any state but RUNNING has ended for good: publishing calls answer FAILED_PRECONDITION,
-// reason BUILD_ENDED, with metadata["state"].
+// A build in any state but RUNNING and QUEUED has ended for good: publishing calls answer FAILED_PRECONDITION,
+// reason BUILD_ENDED, with metadata["state"]; those on a queued build answer reason BUILD_QUEUED.
 //
 // # Log
 //
@@ -334,7 +334,7 @@ type BuildServiceServer interface {
 	WatchBuild(*WatchBuildRequest, grpc.ServerStreamingServer[WatchBuildResponse]) error
 	// Asks the publisher to stop; it sees `cancel_requested` in its next HeartbeatResponse or
 	// AppendLogResponse and ends the build as CANCELLED. Cancelling twice succeeds, as does cancelling a
-	// cancelled build. Errors: NOT_FOUND; FAILED_PRECONDITION, reason BUILD_ENDED.
+	// cancelled build; a queued one ends at once. Errors: NOT_FOUND; FAILED_PRECONDITION, reason BUILD_ENDED.
 	CancelBuild(context.Context, *CancelBuildRequest) (*CancelBuildResponse, error)
 	// Ends the build and its running steps. The same state again succeeds. Errors: NOT_FOUND;
 	// INVALID_ARGUMENT (state is none of SUCCEEDED, FAILED, CANCELLED); FAILED_PRECONDITION, reason BUILD_ENDED.

@@ -31,13 +31,16 @@ type Event struct {
 	// What happened: model.created, version.created, alias.set, build.created, build.ended,
 	// build.cancel_requested, build.params, build.log_sealed, step.started, step.ended, dataset.created, metric.defined,
 	// version.note, version.evaluated, version.approved, version.approval_withdrawn, version.marked, alias.rules_set,
-	// deployment.changed, deployment.forgotten, webhook.created, webhook.updated, webhook.disabled, webhook.deleted,
+	// deployment.changed, deployment.forgotten, template.set, template.deleted, template.skipped (schedule or trigger queued
+	// nothing), build.queued (by a template, instead of build.created), build.started (a runner took it), webhook.created, webhook.updated, webhook.disabled, webhook.deleted,
 	// webhook.secret_rotated. More may come; skip what you do not know.
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Name of the resource it happened to.
 	Resource string `protobuf:"bytes,4,opt,name=resource,proto3" json:"resource,omitempty"`
 	// More about it, by kind: version.created has digest, size, files; alias.set has version and
-	// previous_version; build.ended has state; step.* have step, number and state.
+	// previous_version; build.ended has state; step.* have step, number and state;
+	// build.queued has template, trigger, attempt; build.started has template, runner, attempt; version.evaluated has source,
+	// points and, of at most 20 keys, the last value as metric.KEY; template.skipped has trigger, cause and reason.
 	Attributes    map[string]string `protobuf:"bytes,5,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

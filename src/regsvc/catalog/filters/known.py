@@ -191,10 +191,10 @@ BUILDS = Kind(
         "state": Column(
             Type.STRING,
             "CASE b.state WHEN 1 THEN 'RUNNING' WHEN 2 THEN 'SUCCEEDED' WHEN 3 THEN 'FAILED'"
-            " WHEN 4 THEN 'CANCELLED' ELSE 'LOST' END",
+            " WHEN 4 THEN 'CANCELLED' WHEN 6 THEN 'QUEUED' ELSE 'LOST' END",
             "SELECT z.id FROM builds z CROSS JOIN (SELECT 1 AS state, 'RUNNING' AS name"
             " UNION ALL SELECT 2, 'SUCCEEDED' UNION ALL SELECT 3, 'FAILED' UNION ALL SELECT 4, 'CANCELLED'"
-            " UNION ALL SELECT 5, 'LOST') y WHERE y.name {} AND z.state = y.state",
+            " UNION ALL SELECT 5, 'LOST' UNION ALL SELECT 6, 'QUEUED') y WHERE y.name {} AND z.state = y.state",
         ),
         "reason": _text("b.reason"),
         "description": _text("b.description"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from sqlite_utils import Migrations
 
 from regsvc.catalog.schema import (
+    automation,
     deployments,
     lifecycle,
     metrics,
@@ -36,5 +37,6 @@ for _step in (
     webhooks.webhooks,
     lifecycle.lifecycle,
     transfer.transfer,
+    automation.automation,
 ):
     MIGRATIONS()(_step)

@@ -36,7 +36,8 @@ export type Event = Message<"regsvc.v1.Event"> & {
    * What happened: model.created, version.created, alias.set, build.created, build.ended,
    * build.cancel_requested, build.params, build.log_sealed, step.started, step.ended, dataset.created, metric.defined,
    * version.note, version.evaluated, version.approved, version.approval_withdrawn, version.marked, alias.rules_set,
-   * deployment.changed, deployment.forgotten, webhook.created, webhook.updated, webhook.disabled, webhook.deleted,
+   * deployment.changed, deployment.forgotten, template.set, template.deleted, template.skipped (schedule or trigger queued
+   * nothing), build.queued (by a template, instead of build.created), build.started (a runner took it), webhook.created, webhook.updated, webhook.disabled, webhook.deleted,
    * webhook.secret_rotated. More may come; skip what you do not know.
    *
    * @generated from field: string kind = 3;
@@ -52,7 +53,9 @@ export type Event = Message<"regsvc.v1.Event"> & {
 
   /**
    * More about it, by kind: version.created has digest, size, files; alias.set has version and
-   * previous_version; build.ended has state; step.* have step, number and state.
+   * previous_version; build.ended has state; step.* have step, number and state;
+   * build.queued has template, trigger, attempt; build.started has template, runner, attempt; version.evaluated has source,
+   * points and, of at most 20 keys, the last value as metric.KEY; template.skipped has trigger, cause and reason.
    *
    * @generated from field: map<string, string> attributes = 5;
    */
