@@ -15,6 +15,7 @@ from regsvc.server.accesslog import AccessLogInterceptor
 from regsvc.server.activity import Activity
 from regsvc.server.admission import Admission
 from regsvc.server.artifacts import ArtifactServicer
+from regsvc.server.automation import Automation
 from regsvc.server.builds import BuildServicer
 from regsvc.server.capabilities import CapabilitiesServicer
 from regsvc.server.compare import CompareServicer
@@ -36,8 +37,8 @@ from regsvc.server.registry import RegistryServicer
 from regsvc.server.runners import RunnerServicer
 from regsvc.server.search import SearchServicer
 from regsvc.server.stalls import StallInterceptor
-from regsvc.server.transfer import TransferServicer
 from regsvc.server.templates import TemplateServicer
+from regsvc.server.transfer import TransferServicer
 from regsvc.server.webhooks import WebhookServicer
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
@@ -72,10 +73,10 @@ from regsvc.v1 import (
     runner_pb2_grpc,
     search_pb2,
     search_pb2_grpc,
-    transfer_pb2,
-    transfer_pb2_grpc,
     template_pb2,
     template_pb2_grpc,
+    transfer_pb2,
+    transfer_pb2_grpc,
     webhook_pb2,
     webhook_pb2_grpc,
 )
@@ -195,11 +196,14 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     await server.start()
     for name in ("", *SERVICES):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+    automation = Automation(app, hub)
     dispatcher.start()
+    automation.start()
     log.info("serving", extra={"address": address})
     ready(address)
     await stop.wait()
     await _drain(server, checks, hub, activity, config.grace)
+    await automation.stop()
     await dispatcher.stop(WEBHOOK_GRACE)
     await poster.close()
     app.uploads.stop()

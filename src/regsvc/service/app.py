@@ -24,13 +24,15 @@ from regsvc.service.reading import ChunkReader, VersionReader
 from regsvc.service.recording import Records
 from regsvc.service.recovery import recover
 from regsvc.service.registry import Registry
+from regsvc.service.schedules import Schedules
 from regsvc.service.search import Searcher
 from regsvc.service.series import Series
+from regsvc.service.templates import Templates
 from regsvc.service.transfer_builds import BuildTaker
 from regsvc.service.transfer_export import Exporter
 from regsvc.service.transfer_import import Importer
 from regsvc.service.transfer_versions import VersionTaker
-from regsvc.service.templates import Templates
+from regsvc.service.triggers import Triggers
 from regsvc.service.uploads import Uploads
 from regsvc.service.webhooks import Webhooks
 from regsvc.store import PackStore
@@ -94,6 +96,8 @@ class RegistryApp:
         )
         self.templates = Templates(self.catalog, pager, self.limits)
         self.queue = Queue(self.catalog, self.limits)
+        self.schedules = Schedules(self.catalog, self.limits)
+        self.triggers = Triggers(self.catalog, self.limits)
         self.housekeeping.start()
 
     def close(self) -> None:

@@ -447,7 +447,7 @@ type TemplateRetries struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many more attempts when the runner was lost. 0: none. At most 20.
 	Lost uint32 `protobuf:"varint,1,opt,name=lost,proto3" json:"lost,omitempty"`
-	// How many more attempts when a step failed. 0: none. At most 20.
+	// How many more attempts when it failed: a step, an output, the timeout. 0: none. At most 20.
 	Failed uint32 `protobuf:"varint,2,opt,name=failed,proto3" json:"failed,omitempty"`
 	// Seconds before another attempt, doubled each time; never more than 86,400.
 	BackoffSeconds uint32 `protobuf:"varint,3,opt,name=backoff_seconds,json=backoffSeconds,proto3" json:"backoff_seconds,omitempty"`

@@ -1233,7 +1233,7 @@ func (x *ExportRequest) GetFilter() string {
 // Response message of TransferService.Export.
 type ExportResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In order; about 1 MiB.
+	// In order; about 1 MiB, and with `contents` of one resource.
 	Items []*TransferItem `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	// Set when the last of the items ends a resource: where to go on after it.
 	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
@@ -1472,7 +1472,8 @@ func (x *ReadBlobsResponse) GetData() []byte {
 type ImportResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The resource's name on this server.
-	Name    string        `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What came of it.
 	Outcome ImportOutcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=regsvc.v1.ImportOutcome" json:"outcome,omitempty"`
 	// Of CONFLICT and REFUSED: the reason that an ErrorInfo would have. That of a conflict is IMPORT_CONFLICT.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`

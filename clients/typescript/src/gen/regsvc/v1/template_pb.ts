@@ -235,7 +235,7 @@ export type TemplateRetries = Message<"regsvc.v1.TemplateRetries"> & {
   lost: number;
 
   /**
-   * How many more attempts when a step failed. 0: none. At most 20.
+   * How many more attempts when it failed: a step, an output, the timeout. 0: none. At most 20.
    *
    * @generated from field: uint32 failed = 2;
    */

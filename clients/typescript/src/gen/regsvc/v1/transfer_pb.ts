@@ -648,7 +648,7 @@ export const ExportRequestSchema: GenMessage<ExportRequest> = /*@__PURE__*/
  */
 export type ExportResponse = Message<"regsvc.v1.ExportResponse"> & {
   /**
-   * In order; about 1 MiB.
+   * In order; about 1 MiB, and with `contents` of one resource.
    *
    * @generated from field: repeated regsvc.v1.TransferItem items = 1;
    */
@@ -781,6 +781,8 @@ export type ImportResult = Message<"regsvc.v1.ImportResult"> & {
   name: string;
 
   /**
+   * What came of it.
+   *
    * @generated from field: regsvc.v1.ImportOutcome outcome = 2;
    */
   outcome: ImportOutcome;
