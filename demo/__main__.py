@@ -10,23 +10,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 import regsvc
 from demo.digests import files, identical, manifest_digest
+from demo.elsewhere import collected, mirrored
 from demo.evaluate import CONTRACTS, PARAPHRASES, Pairs, as_table, scores, summary
 from demo.hosts import Host, following, wait_for
 from demo.minilm import Encoder, tune_layer
+from demo.night import night
 from demo.processes import ROOT, CommandFailed, Regsvc, finished, server
+from demo.telling import MODEL, DoesNotHold, Row, Story, console, heading, holds, say, show
 
-MODEL = "demo/minilm"
 STEPS = ("fetch", "evaluate", "package", "publish")
 CHANGED_LAYER = 5
 CACHE = ROOT / ".cache/demo"
@@ -35,35 +35,6 @@ GATE = (
     "version.metrics.accuracy > 0.95"
     " && (!has(current.metrics.accuracy) || version.metrics.accuracy >= current.metrics.accuracy)"
 )
-
-console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
-
-
-class DoesNotHold(AssertionError):
-    """A claim of the demo failed."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the closing table."""
-
-    what: str
-    bytes: int
-    moved: int
-    chunks: str
-    seconds: float
-
-
-@dataclass
-class Story:
-    """What the parts of the demo hand to each other."""
-
-    command: Regsvc
-    endpoint: str
-    work: Path
-    rows: list[Row] = field(default_factory=list)
-    delays: list[float] = field(default_factory=list)
-    """Seconds from a line's time stamp to its arrival at the follower."""
 
 
 def main() -> None:
@@ -79,6 +50,9 @@ def main() -> None:
             tuned = variant(story, source)
             told_apart(story)
             deploy(story, source, tuned)
+            night(story)
+            mirrored(story, work / "mirror")
+            collected(story, work / "registry/packs")
             report(story, work / "registry")
         holds("no process of the demo is left", not children())
     say(f"Everything held, in {time.monotonic() - began:.0f} s.", "bold green")
@@ -209,12 +183,6 @@ def told_apart(story: Story) -> None:
     holds("and the first dataset leads to both", {f"{MODEL}:1", f"{MODEL}:3"} <= names)
 
 
-def show(story: Story, *arguments: str) -> None:
-    """What a command prints, indented."""
-    for line in story.command.text(*arguments).rstrip().splitlines():
-        say(f"  {line.rstrip()}")
-
-
 def deploy(story: Story, source: Path, tuned: Path) -> None:
     """Promote by a gate, pull by alias, roll back, pull again."""
     target, prod = story.work / "serving", f"{MODEL}@prod"
@@ -343,21 +311,6 @@ def disk(folder: Path) -> int:
 
 def megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
-
-
-def heading(text: str) -> None:
-    console.print()
-    console.print(Text(f"== {text}", "bold"))
-
-
-def say(text: str, style: str = "") -> None:
-    console.print(Text(text, style))
-
-
-def holds(claim: str, true: bool) -> None:
-    console.print(Text("  ok  " if true else "  NO  ", "green" if true else "red") + Text(claim))
-    if not true:
-        raise DoesNotHold(claim)
 
 
 if __name__ == "__main__":

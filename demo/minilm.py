@@ -155,8 +155,8 @@ def _gelu(x: Array) -> Array:
     return 0.5 * x * (1.0 + erf)
 
 
-def tune_layer(source: Path, target: Path, layer: int) -> int:
-    """Copy a model folder with the tensors of one layer changed a little; the bytes of those tensors."""
+def tune_layer(source: Path, target: Path, layer: int, noise: float = 0.02) -> int:
+    """Copy a model folder with noise, as a part of their spread, in the tensors of one layer; the bytes of those."""
     shutil.copytree(source, target)
     file = target / "model.safetensors"
     with safe_open(file, "np") as opened:
@@ -166,8 +166,8 @@ def tune_layer(source: Path, target: Path, layer: int) -> int:
     changed = 0
     for name in sorted(name for name in tensors if name.startswith(f"encoder.layer.{layer}.")):
         tensor = tensors[name]
-        noise = random.standard_normal(tensor.shape, dtype=np.float32) * np.float32(0.02 * tensor.std())
-        tensors[name] = tensor + noise
+        added = random.standard_normal(tensor.shape, dtype=np.float32) * np.float32(noise * tensor.std())
+        tensors[name] = tensor + added
         changed += tensor.nbytes
     save_file(tensors, file, metadata)
     return changed

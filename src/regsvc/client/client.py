@@ -15,6 +15,7 @@ from regsvc.client.verbs.promotions import Promotions
 from regsvc.client.verbs.records import Records
 from regsvc.client.verbs.runners import Runners
 from regsvc.client.verbs.transfer import Transfers
+from regsvc.client.verbs.templates import Templates
 from regsvc.client.verbs.webhooks import Webhooks
 from regsvc.refs import DEFAULT_NAMESPACE
 
@@ -44,6 +45,7 @@ class Client(
     Metrics,
     Builds,
     Deployments,
+    Templates,
     Runners,
     Lifecycle,
     Webhooks,

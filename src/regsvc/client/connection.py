@@ -35,6 +35,7 @@ from regsvc.v1 import (
     search_pb2_grpc,
     transfer_pb2,
     transfer_pb2_grpc,
+    template_pb2_grpc,
     webhook_pb2_grpc,
 )
 from regsvc.version import __version__
@@ -96,6 +97,7 @@ class Connection:
         self.events = event_pb2_grpc.EventServiceStub(self._channel)
         self.transfers = transfer_pb2_grpc.TransferServiceStub(self._channel)
         self.runners = runner_pb2_grpc.RunnerServiceStub(self._channel)
+        self.templates = template_pb2_grpc.TemplateServiceStub(self._channel)
         self.webhooks = webhook_pb2_grpc.WebhookServiceStub(self._channel)
         self.capabilities_stub = capabilities_pb2_grpc.CapabilitiesServiceStub(self._channel)
         self._lock = threading.Lock()  # protects _capabilities and _bulk
