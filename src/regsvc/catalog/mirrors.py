@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from blake3 import blake3
 
 from regsvc.catalog.database import Reader, Transaction, store_id
-from regsvc.errors import EtagMismatch, ImportConflict, NotFound
+from regsvc.errors import ImportConflict, NotFound
 
 
 @dataclass(frozen=True)
@@ -22,28 +22,25 @@ class Mirror:
     updated_at: int
 
 
-def find(db: Reader, source: str) -> Mirror:
+def find(db: Reader, source: str, filter: str) -> Mirror:
     """Raises `NotFound`."""
-    row = db.row("SELECT source, seq, filter, updated_at FROM mirrors WHERE source = ?", [source])
+    row = db.row(
+        "SELECT source, seq, filter, updated_at FROM mirrors WHERE source = ? AND filter = ?",
+        [source, filter],
+    )
     if row is None:
         raise NotFound("that registry is not mirrored here", source=source)
     return Mirror(*row)
 
 
-def put(tx: Transaction, source: str, seq: int, filter: str, expect: int | None) -> Mirror:
-    """Note how far it is. Raises `EtagMismatch` when `expect` is given and it was not there."""
-    row = tx.row("SELECT seq, filter FROM mirrors WHERE source = ?", [source])
-    if row == (seq, filter):
-        return find(tx, source)
-    now = 0 if row is None else row[0]
-    if expect is not None and expect != now:
-        raise EtagMismatch(f"the mirror is at {now}, not at {expect}", source=source, seq=now)
+def put(tx: Transaction, source: str, filter: str, seq: int) -> Mirror:
+    """Note how far it is."""
     tx.run(
-        "INSERT INTO mirrors (source, seq, filter, updated_at) VALUES (?, ?, ?, ?) ON CONFLICT (source) DO UPDATE SET"
-        " seq = excluded.seq, filter = excluded.filter, updated_at = excluded.updated_at",
-        [source, seq, filter, tx.now],
+        "INSERT INTO mirrors (source, filter, seq, updated_at) VALUES (?, ?, ?, ?) ON CONFLICT (source, filter)"
+        " DO UPDATE SET seq = excluded.seq, updated_at = excluded.updated_at WHERE seq <> excluded.seq",
+        [source, filter, seq, tx.now],
     )
-    return find(tx, source)
+    return find(tx, source, filter)
 
 
 def follows(

@@ -91,10 +91,11 @@ def archive(ctx: click.Context, file: str, into: str, as_json: bool) -> None:
 @click.option("--to", "target", metavar="SERVER", help="The server that follows; by default as of --server.")
 @click.option("--filter", "filter", default="", metavar="CEL", help="Only what this lets through.")
 @click.option("--once", is_flag=True, help="End when it is where the source is now.")
+@click.option("--full", is_flag=True, help="Compare all of it first, wherever the mirror is.")
 @json_option
 @click.pass_context
 def mirror(
-    ctx: click.Context, source: str, target: str | None, filter: str, once: bool, as_json: bool
+    ctx: click.Context, source: str, target: str | None, filter: str, once: bool, full: bool, as_json: bool
 ) -> None:
     """Keep a server equal to another one: all of it, then what changes there, until it is stopped.
 
@@ -110,6 +111,7 @@ def mirror(
             source,
             filter=filter,
             once=once,
+            full=full,
             on_moved=_say_as_json if as_json else _say,
             on_caught_up=(lambda seq: emit_json_line({"seq": seq})) if as_json else None,
             stopped=stop,

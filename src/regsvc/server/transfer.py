@@ -71,15 +71,12 @@ class TransferServicer(transfer_pb2_grpc.TransferServiceServicer):
         return pb.ImportResponse(results=results)
 
     async def GetMirror(self, request: pb.GetMirrorRequest, context: Context) -> pb.GetMirrorResponse:
-        found = await self._control.run(self._importer.mirror, request.source)
+        found = await self._control.run(self._importer.mirror, request.source, request.filter)
         return pb.GetMirrorResponse(mirror=_mirror_to(found))
 
     async def SetMirror(self, request: pb.SetMirrorRequest, context: Context) -> pb.SetMirrorResponse:
         mirror = request.mirror
-        expect = request.expect_seq if request.HasField("expect_seq") else None
-        found = await self._control.run(
-            self._importer.set_mirror, mirror.source, mirror.seq, mirror.filter, expect
-        )
+        found = await self._control.run(self._importer.set_mirror, mirror.source, mirror.filter, mirror.seq)
         return pb.SetMirrorResponse(mirror=_mirror_to(found))
 
     def _take(self, request: pb.ImportRequest) -> list[pb.ImportResult]:

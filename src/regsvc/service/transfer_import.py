@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from regsvc.catalog import mirrors
 from regsvc.catalog.database import Catalog
+from regsvc.catalog.events import MAX_SEQ
 from regsvc.catalog.mirrors import Mirror
 from regsvc.catalog.transfer_items import (
     BlobItem,
@@ -75,18 +76,18 @@ class Importer:
                 under_way.append((placed, error))
         return [_result(item, begun) for item, begun in under_way]
 
-    def mirror(self, source: str) -> Mirror:
+    def mirror(self, source: str, filter: str) -> Mirror:
         """How far another registry was followed. Raises `NotFound`."""
         check_source(source)
-        return self._catalog.read(lambda db: mirrors.find(db, source))
+        return self._catalog.read(lambda db: mirrors.find(db, source, filter))
 
-    def set_mirror(self, source: str, seq: int, filter: str, expect: int | None) -> Mirror:
-        """Note how far it is. Raises `EtagMismatch`, `InvalidArgument`, `FilterInvalid`."""
+    def set_mirror(self, source: str, filter: str, seq: int) -> Mirror:
+        """Note how far it is. Raises `InvalidArgument`, `FilterInvalid`."""
         check_source(source)
         EventFilter(filter, self._limits)
-        if seq > 1 << 62:
+        if seq > MAX_SEQ:
             raise InvalidArgument("no event has such a number", seq=seq)
-        return self._catalog.write(lambda tx: mirrors.put(tx, source, seq, filter, expect))
+        return self._catalog.write(lambda tx: mirrors.put(tx, source, filter, seq))
 
     def _begin(self, source: str, item: Item, into: Into, brought: Brought) -> Future[Taken]:
         check_item(item, self._limits)

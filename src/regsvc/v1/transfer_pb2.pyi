@@ -285,10 +285,12 @@ class Mirror(_message.Message):
     def __init__(self, source: _Optional[str] = ..., seq: _Optional[int] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., filter: _Optional[str] = ...) -> None: ...
 
 class GetMirrorRequest(_message.Message):
-    __slots__ = ("source",)
+    __slots__ = ("source", "filter")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
     source: str
-    def __init__(self, source: _Optional[str] = ...) -> None: ...
+    filter: str
+    def __init__(self, source: _Optional[str] = ..., filter: _Optional[str] = ...) -> None: ...
 
 class GetMirrorResponse(_message.Message):
     __slots__ = ("mirror",)
@@ -297,12 +299,10 @@ class GetMirrorResponse(_message.Message):
     def __init__(self, mirror: _Optional[_Union[Mirror, _Mapping]] = ...) -> None: ...
 
 class SetMirrorRequest(_message.Message):
-    __slots__ = ("mirror", "expect_seq")
+    __slots__ = ("mirror",)
     MIRROR_FIELD_NUMBER: _ClassVar[int]
-    EXPECT_SEQ_FIELD_NUMBER: _ClassVar[int]
     mirror: Mirror
-    expect_seq: int
-    def __init__(self, mirror: _Optional[_Union[Mirror, _Mapping]] = ..., expect_seq: _Optional[int] = ...) -> None: ...
+    def __init__(self, mirror: _Optional[_Union[Mirror, _Mapping]] = ...) -> None: ...
 
 class SetMirrorResponse(_message.Message):
     __slots__ = ("mirror",)

@@ -170,7 +170,7 @@ class TransferServiceServicer:
 
     def SetMirror(self, request, context):
         """Notes how far this registry has followed another one: after everything up to that event was imported. Called again with the
-        same number it changes nothing. Errors: INVALID_ARGUMENT; ABORTED, reason ETAG_MISMATCH (another mirror has moved on).
+        same number it changes nothing. Errors: INVALID_ARGUMENT, reason FILTER_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -21,10 +21,11 @@ CREATE TABLE awaited_builds (
 );
 
 CREATE TABLE mirrors (
-  source TEXT PRIMARY KEY,
-  seq INTEGER NOT NULL,
+  source TEXT NOT NULL,
   filter TEXT NOT NULL,
-  updated_at INTEGER NOT NULL
+  seq INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  PRIMARY KEY (source, filter)
 );
 
 CREATE TABLE upload_points (

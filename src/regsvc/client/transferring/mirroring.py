@@ -39,6 +39,7 @@ def mirror(
     *,
     filter: str = "",
     once: bool = False,
+    full: bool = False,
     on_moved: OnMoved | None = None,
     on_caught_up: Callable[[int], None] | None = None,
     stopped: Callable[[], bool] | None = None,
@@ -54,7 +55,7 @@ def mirror(
         source, target, reading, mover, filter, on_caught_up or (lambda seq: None), stopped or (lambda: False)
     )
     try:
-        mirroring.run(once=once)
+        mirroring.run(once=once, full=full)
     finally:
         reading.close()
     mover.report.seconds = time.monotonic() - started
@@ -81,10 +82,13 @@ class _Mirroring:
         self._stopped = stopped
         self._position: int | None = None
 
-    def run(self, *, once: bool) -> None:
+    def run(self, *, once: bool, full: bool) -> None:
         """Until it is where the source was, or for ever."""
-        until = self._now() if once else None
-        self._position = self._known()
+        now = self._now()
+        until = now if once else None
+        self._position = None if full else self._known()
+        if self._position is not None and self._position > now:
+            self._position = None  # the source was restored from a backup
         waiting = Patience(FOLLOW_PATIENCE)
         while not self._stopped():
             try:
@@ -154,12 +158,11 @@ class _Mirroring:
 
     def _known(self) -> int | None:
         """The position that is kept at the target; None when all has to be brought first."""
-        request = pb.GetMirrorRequest(source=self._reading.store_id)
+        request = pb.GetMirrorRequest(source=self._reading.store_id, filter=self._filter)
         try:
-            found = self._target.call(self._target.transfers.GetMirror, request).mirror
+            return int(self._target.call(self._target.transfers.GetMirror, request).mirror.seq)
         except errors.NotFound:
             return None
-        return int(found.seq) if found.filter == self._filter else None
 
     def _now(self) -> int:
         """The number of the source's last event."""

@@ -88,6 +88,7 @@ class Transfers(Connections):
         *,
         filter: str = "",
         once: bool = False,
+        full: bool = False,
         on_moved: OnMoved | None = None,
         on_caught_up: Callable[[int], None] | None = None,
         stopped: Callable[[], bool] | None = None,
@@ -95,11 +96,11 @@ class Transfers(Connections):
         """Keep this server equal to another one, `[regsvc://]host[:port]`: all of it, then what changes there.
 
         The position is kept on this server, so a mirror that was killed goes on. `filter` is a CEL condition on `model`
-        and `resource`. With `once` it ends when it is where the source was at the start, else when `stopped` gives
-        true, which is asked between events; its report is of the last ones then. `on_caught_up` gets the number of
-        each event up to which all is here. What is changed on this server is never overwritten: that is a conflict,
-        in the report, and all else goes on (docs/mirror.md). Raises `InvalidArgument`, `FilterInvalid`, and
-        `Unavailable` with `once`.
+        and `resource`. `full` compares all of it first, wherever it is. With `once` it ends when it is where the source
+        was at the start, else when `stopped` gives true, which is asked between events; its report is of the last ones
+        then. `on_caught_up` gets the number of each event up to which all is here. What is changed on this server is
+        never overwritten: that is a conflict, in the report, and all else goes on (docs/mirror.md). Raises
+        `InvalidArgument`, `FilterInvalid`, and `Unavailable` with `once`.
         """
         from regsvc.client.transferring.mirroring import mirror
 
@@ -108,6 +109,7 @@ class Transfers(Connections):
             self._connection(None),
             filter=filter,
             once=once,
+            full=full,
             on_moved=on_moved,
             on_caught_up=on_caught_up,
             stopped=stopped,
