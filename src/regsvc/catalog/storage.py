@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - what is put into the statements is all written here
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -114,15 +115,15 @@ class Chosen:
 
     def where(self, *, deleted: bool | None) -> tuple[str, list[object]]:
         """The condition on versions v; `deleted` leaves only those that are, or are not."""
-        parts = [
-            f"v.{column} IN ({','.join('?' * len(ids))})"
-            for column, ids in (("id", self.versions), ("model_id", self.models))
-            if ids
-        ]
-        which = "1" if self.everything else f"({' OR '.join(parts or ['0'])})"
+        which = "1"
+        if not self.everything:
+            which = (
+                "(v.id IN (SELECT value FROM json_each(?)) OR v.model_id IN (SELECT value FROM json_each(?)))"
+            )
         if deleted is not None:
             which += f" AND v.deleted_at IS {'NOT ' if deleted else ''}NULL"
-        return which, [] if self.everything else [*self.versions, *self.models]
+        lists: list[object] = [json.dumps(list(ids)) for ids in (self.versions, self.models)]
+        return which, [] if self.everything else lists
 
 
 def usage(db: Reader, chosen: Chosen, *, deleted: bool | None = None) -> Usage:

@@ -44,6 +44,7 @@ _COMMANDS = {
     "undelete": ("regsvc.cli.lifecycle:undelete", "Have a deleted version back."),
     "stats": ("regsvc.cli.storage:stats", "Tell what versions take, and what deleting them would free."),
     "gc": ("regsvc.cli.storage:gc", "Free what nobody needs any more."),
+    "retention": ("regsvc.cli.retention:retention", "Say which versions of a model are kept."),
     "build": ("regsvc.cli.builds:build", "Run, list, show and cancel builds."),
     "runner": ("regsvc.cli.runner:runner", "Take queued builds and execute them on this machine."),
     "template": ("regsvc.cli.templates:template", "Set, list, show, pause and delete templates of builds."),

@@ -56,6 +56,7 @@ from regsvc.store import AlreadyLocked, StoreFull
 )
 @click.option("--collect-every", type=float, metavar="SECONDS", help="Between collections.  [86400]")
 @click.option("--collect-dead", type=float, metavar="PART", help="Of a pack, for it to be rewritten.  [0.2]")
+@click.option("--retention-every", type=float, metavar="SECONDS", help="For scheduled policies.  [3600]")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.  [info]")
 def serve(config: Path | None, **flags: object) -> None:
     """Run a server on a data directory.

@@ -14,8 +14,8 @@ from regsvc.client.verbs.models import Models
 from regsvc.client.verbs.promotions import Promotions
 from regsvc.client.verbs.records import Records
 from regsvc.client.verbs.runners import Runners
-from regsvc.client.verbs.transfer import Transfers
 from regsvc.client.verbs.templates import Templates
+from regsvc.client.verbs.transfer import Transfers
 from regsvc.client.verbs.webhooks import Webhooks
 from regsvc.refs import DEFAULT_NAMESPACE
 

@@ -33,9 +33,9 @@ from regsvc.v1 import (
     registry_pb2_grpc,
     runner_pb2_grpc,
     search_pb2_grpc,
+    template_pb2_grpc,
     transfer_pb2,
     transfer_pb2_grpc,
-    template_pb2_grpc,
     webhook_pb2_grpc,
 )
 from regsvc.version import __version__

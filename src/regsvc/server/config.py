@@ -62,6 +62,8 @@ class ServerConfig:
     """Seconds between collections, which free what nobody needs; 0 leaves them to `regsvc gc`."""
     collect_dead: float = 0.2
     """Part of a pack that has to be dead for a collection to rewrite it: less frees more and writes more."""
+    retention_every: float = 3_600.0
+    """Seconds between applications of scheduled retention policies; 0 applies none by itself."""
     log_level: str = "info"
     """debug, info, warning or error; exceptions are written out at debug only."""
 
@@ -76,7 +78,14 @@ class ServerConfig:
         ):
             if not 0 < getattr(self, name) <= 10**9:
                 raise SettingInvalid(f"{name} must be more than 0 seconds")
-        for name in ("grace", "bulk_wait", "max_connection_age", "delete_keep", "collect_every"):
+        for name in (
+            "grace",
+            "bulk_wait",
+            "max_connection_age",
+            "delete_keep",
+            "collect_every",
+            "retention_every",
+        ):
             if not 0 <= getattr(self, name) <= 10**8:
                 raise SettingInvalid(f"{name} must be 0 seconds or more")
         if not 0 <= self.collect_dead <= 1:
@@ -106,6 +115,7 @@ class ServerConfig:
             delete_keep_us=int(self.delete_keep * 1_000_000),
             collect_every_us=int(self.collect_every * 1_000_000),
             collect_dead=self.collect_dead,
+            retention_every_us=int(self.retention_every * 1_000_000),
         )
 
 

@@ -9,7 +9,9 @@ from google.protobuf.duration_pb2 import Duration
 
 from regsvc import refs
 from regsvc.catalog.aliases import Move
+from regsvc.catalog.retention import Policy
 from regsvc.catalog.storage import Usage
+from regsvc.errors import InvalidArgument
 from regsvc.server import convert
 from regsvc.server.context import Context
 from regsvc.server.workers import Workers
@@ -17,6 +19,10 @@ from regsvc.service.app import RegistryApp
 from regsvc.service.lifecycle import Deletion
 from regsvc.v1 import lifecycle_pb2 as pb
 from regsvc.v1 import lifecycle_pb2_grpc
+from regsvc.wire.values import timestamp
+
+_VERDICTS = 10_000
+"""Most verdicts in one message: with their reasons about 1 MiB."""
 
 
 class LifecycleServicer(lifecycle_pb2_grpc.LifecycleServiceServicer):
@@ -25,6 +31,7 @@ class LifecycleServicer(lifecycle_pb2_grpc.LifecycleServiceServicer):
     def __init__(self, app: RegistryApp, workers: Workers):
         self._lifecycle = app.lifecycle
         self._collector = app.collector
+        self._retention = app.retention
         self._run = workers.run
 
     async def ArchiveVersion(
@@ -84,6 +91,69 @@ class LifecycleServicer(lifecycle_pb2_grpc.LifecycleServiceServicer):
             # On a thread of its own, however long it takes; shielded, or who leaves would cancel it for all.
             done = await asyncio.shield(asyncio.wrap_future(self._collector.begin(full=request.full)))
         return pb.CollectGarbageResponse(**asdict(done))
+
+    async def GetRetention(
+        self, request: pb.GetRetentionRequest, context: Context
+    ) -> pb.GetRetentionResponse:
+        found = await self._run(self._retention.policy, refs.model_from_wire(request.name))
+        return pb.GetRetentionResponse(policy=_policy_to(found))
+
+    async def SetRetention(
+        self, request: pb.SetRetentionRequest, context: Context
+    ) -> pb.SetRetentionResponse:
+        wanted = _policy_from(request.policy, request.policy.name)
+        call = convert.request_of(request, "SetRetention")
+        found = await self._run(self._retention.set_policy, wanted, request.author, call)
+        return pb.SetRetentionResponse(policy=_policy_to(found))
+
+    async def ApplyRetention(
+        self, request: pb.ApplyRetentionRequest, context: Context
+    ) -> pb.ApplyRetentionResponse:
+        model = refs.model_from_wire(request.name)
+        tried = _policy_from(request.policy, request.name) if request.HasField("policy") else None
+        if tried is not None and not request.dry_run:
+            raise InvalidArgument("a policy is tried with dry_run; set it, then apply it")
+        if request.dry_run:
+            done = await self._run(self._retention.would_apply, model, tried)
+        else:
+            call = convert.request_of(request, "ApplyRetention")
+            done = await self._run(self._retention.apply, model, request.author, call)
+        return pb.ApplyRetentionResponse(
+            verdicts=[
+                pb.RetentionVerdict(version=each.version.wire, reasons=each.reasons)
+                for each in done.verdicts[:_VERDICTS]
+            ],
+            kept=sum(bool(each.reasons) for each in done.verdicts),
+            deleted=done.deleted,
+            freed_size=done.freed_size,
+        )
+
+
+def _policy_from(message: pb.RetentionPolicy, name: str) -> Policy:
+    return Policy(
+        refs.model_from_wire(name),
+        message.keep_last,
+        _microseconds(message.keep_younger),
+        tuple(message.keep_labels),
+        message.keep_filter,
+        message.scheduled,
+    )
+
+
+def _policy_to(policy: Policy) -> pb.RetentionPolicy:
+    message = pb.RetentionPolicy(
+        name=policy.model.wire,
+        keep_last=policy.keep_last,
+        keep_labels=policy.keep_labels,
+        keep_filter=policy.keep_filter,
+        scheduled=policy.scheduled,
+    )
+    if policy.keep_younger_us:
+        message.keep_younger.FromMicroseconds(policy.keep_younger_us)
+    for field, at in ((message.update_time, policy.updated_at), (message.apply_time, policy.applied_at)):
+        if at is not None:
+            field.CopyFrom(timestamp(at))
+    return message
 
 
 def _thing(name: str) -> refs.VersionRef | refs.ModelName:

@@ -25,6 +25,7 @@ from regsvc.service.recording import Records
 from regsvc.service.recovery import recover
 from regsvc.service.registry import Registry
 from regsvc.service.schedules import Schedules
+from regsvc.service.retention import Retention
 from regsvc.service.search import Searcher
 from regsvc.service.series import Series
 from regsvc.service.templates import Templates
@@ -84,8 +85,9 @@ class RegistryApp:
         self.events = Events(self.catalog, self.limits)
         self.webhooks = Webhooks(self.catalog, pager, self.limits, self.store_id)
         self.collector = Collector(self.catalog, self.store, self.limits, self._adopted)
+        self.retention = Retention(self.catalog, self.limits)
         self.housekeeping = Housekeeping(
-            self.catalog, self.builds, self.logs, self.uploads, self.collector, self.limits
+            self.catalog, self.builds, self.logs, self.uploads, self.collector, self.retention, self.limits
         )
         self.exporter = Exporter(self.catalog, self.files, self.limits)
         self.importer = Importer(
@@ -103,6 +105,7 @@ class RegistryApp:
     def close(self) -> None:
         """End the background work, then the sessions, then the files."""
         self.housekeeping.stop()
+        self.retention.stop()
         self.collector.stop()
         self.uploads.close()
         self.logs.close()

@@ -13,6 +13,7 @@ from regsvc.service.collecting import Collector
 from regsvc.service.limits import Limits
 from regsvc.service.logs import Logs
 from regsvc.service.recovery import extend_leases
+from regsvc.service.retention import Retention
 from regsvc.service.uploads import Uploads
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class Housekeeping:
         logs: Logs,
         uploads: Uploads,
         collector: Collector,
+        retention: Retention,
         limits: Limits,
     ):
         self._catalog = catalog
@@ -38,6 +40,7 @@ class Housekeeping:
         self._logs = logs
         self._uploads = uploads
         self._collector = collector
+        self._retention = retention
         self._limits = limits
         shortest = min(limits.build_lease_us, limits.upload_lease_us) / 1_000_000
         self._interval = min(LONGEST, max(0.05, shortest / 4))
@@ -66,6 +69,7 @@ class Housekeeping:
         self._uploads.expire()
         self._logs.seal_ended()
         self._catalog.write(requests.forget_old)
+        self._retention.apply_if_due()
         self._collector.collect_if_due()
 
     def _run(self) -> None:

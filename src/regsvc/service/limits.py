@@ -73,6 +73,8 @@ class Limits:
     """Between collections that nobody asks for; 0 for none."""
     collect_dead: float = 0.2
     """Part of a pack that has to be dead for a collection to rewrite it."""
+    retention_every_us: int = 3600 * 1_000_000
+    """Between applications of a scheduled retention policy; 0 for none."""
     recent_chunk_bytes: int = 96 << 20
     """Raw chunks kept between their arrival and the recipe that names them, for all uploads together."""
     seals_in_flight: int = 2

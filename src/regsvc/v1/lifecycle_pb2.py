@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from regsvc.v1 import registry_pb2 as regsvc_dot_v1_dot_registry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19regsvc/v1/lifecycle.proto\x12\tregsvc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18regsvc/v1/registry.proto\"k\n\x15\x41rchiveVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x61rchived\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"=\n\x16\x41rchiveVersionResponse\x12#\n\x07version\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Version\"\xa1\x01\n\x14\x44\x65leteVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\x12\'\n\x04keep\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"v\n\x15\x44\x65leteVersionResponse\x12#\n\x07version\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Version\x12\x15\n\runset_aliases\x18\x02 \x03(\t\x12\r\n\x05hosts\x18\x03 \x03(\t\x12\x12\n\nfreed_size\x18\x04 \x01(\x04\"J\n\x16UndeleteVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\">\n\x17UndeleteVersionResponse\x12#\n\x07version\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Version\"\xa8\x01\n\x0cStorageUsage\x12\x10\n\x08versions\x18\x01 \x01(\x04\x12\r\n\x05\x66iles\x18\x02 \x01(\x04\x12\x14\n\x0clogical_size\x18\x03 \x01(\x04\x12\x13\n\x0bstored_size\x18\x04 \x01(\x04\x12\x13\n\x0bunique_size\x18\x05 \x01(\x04\x12\x13\n\x0bshared_size\x18\x06 \x01(\x04\x12\x0e\n\x06\x63hunks\x18\x07 \x01(\x04\x12\x12\n\nfreed_size\x18\x08 \x01(\x04\"\'\n\x16GetStorageStatsRequest\x12\r\n\x05names\x18\x01 \x03(\t\"\x8d\x01\n\x17GetStorageStatsResponse\x12&\n\x05usage\x18\x01 \x01(\x0b\x32\x17.regsvc.v1.StorageUsage\x12(\n\x07\x64\x65leted\x18\x02 \x01(\x0b\x32\x17.regsvc.v1.StorageUsage\x12\x11\n\tpack_size\x18\x03 \x01(\x04\x12\r\n\x05packs\x18\x04 \x01(\x04\"6\n\x15\x43ollectGarbageRequest\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\x12\x0c\n\x04\x66ull\x18\x02 \x01(\x08\"\x91\x01\n\x16\x43ollectGarbageResponse\x12\x10\n\x08versions\x18\x01 \x01(\x04\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x04\x12\x12\n\nfreed_size\x18\x03 \x01(\x04\x12\x11\n\tdead_size\x18\x04 \x01(\x04\x12\x15\n\rpacks_removed\x18\x05 \x01(\x04\x12\x17\n\x0fpacks_rewritten\x18\x06 \x01(\x04\x32\xcd\x03\n\x10LifecycleService\x12U\n\x0e\x41rchiveVersion\x12 .regsvc.v1.ArchiveVersionRequest\x1a!.regsvc.v1.ArchiveVersionResponse\x12R\n\rDeleteVersion\x12\x1f.regsvc.v1.DeleteVersionRequest\x1a .regsvc.v1.DeleteVersionResponse\x12X\n\x0fUndeleteVersion\x12!.regsvc.v1.UndeleteVersionRequest\x1a\".regsvc.v1.UndeleteVersionResponse\x12]\n\x0fGetStorageStats\x12!.regsvc.v1.GetStorageStatsRequest\x1a\".regsvc.v1.GetStorageStatsResponse\"\x03\x90\x02\x01\x12U\n\x0e\x43ollectGarbage\x12 .regsvc.v1.CollectGarbageRequest\x1a!.regsvc.v1.CollectGarbageResponseB\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19regsvc/v1/lifecycle.proto\x12\tregsvc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18regsvc/v1/registry.proto\"k\n\x15\x41rchiveVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x61rchived\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"=\n\x16\x41rchiveVersionResponse\x12#\n\x07version\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Version\"\xa1\x01\n\x14\x44\x65leteVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\x12\'\n\x04keep\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"v\n\x15\x44\x65leteVersionResponse\x12#\n\x07version\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Version\x12\x15\n\runset_aliases\x18\x02 \x03(\t\x12\r\n\x05hosts\x18\x03 \x03(\t\x12\x12\n\nfreed_size\x18\x04 \x01(\x04\"J\n\x16UndeleteVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\">\n\x17UndeleteVersionResponse\x12#\n\x07version\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Version\"\xa8\x01\n\x0cStorageUsage\x12\x10\n\x08versions\x18\x01 \x01(\x04\x12\r\n\x05\x66iles\x18\x02 \x01(\x04\x12\x14\n\x0clogical_size\x18\x03 \x01(\x04\x12\x13\n\x0bstored_size\x18\x04 \x01(\x04\x12\x13\n\x0bunique_size\x18\x05 \x01(\x04\x12\x13\n\x0bshared_size\x18\x06 \x01(\x04\x12\x0e\n\x06\x63hunks\x18\x07 \x01(\x04\x12\x12\n\nfreed_size\x18\x08 \x01(\x04\"\'\n\x16GetStorageStatsRequest\x12\r\n\x05names\x18\x01 \x03(\t\"\x8d\x01\n\x17GetStorageStatsResponse\x12&\n\x05usage\x18\x01 \x01(\x0b\x32\x17.regsvc.v1.StorageUsage\x12(\n\x07\x64\x65leted\x18\x02 \x01(\x0b\x32\x17.regsvc.v1.StorageUsage\x12\x11\n\tpack_size\x18\x03 \x01(\x04\x12\r\n\x05packs\x18\x04 \x01(\x04\"6\n\x15\x43ollectGarbageRequest\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\x12\x0c\n\x04\x66ull\x18\x02 \x01(\x08\"\x91\x01\n\x16\x43ollectGarbageResponse\x12\x10\n\x08versions\x18\x01 \x01(\x04\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x04\x12\x12\n\nfreed_size\x18\x03 \x01(\x04\x12\x11\n\tdead_size\x18\x04 \x01(\x04\x12\x15\n\rpacks_removed\x18\x05 \x01(\x04\x12\x17\n\x0fpacks_rewritten\x18\x06 \x01(\x04\"\x81\x02\n\x0fRetentionPolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tkeep_last\x18\x02 \x01(\r\x12/\n\x0ckeep_younger\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bkeep_labels\x18\x04 \x03(\t\x12\x13\n\x0bkeep_filter\x18\x05 \x01(\t\x12\x11\n\tscheduled\x18\x06 \x01(\x08\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\napply_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"4\n\x10RetentionVerdict\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07reasons\x18\x02 \x03(\t\"#\n\x13GetRetentionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"B\n\x14GetRetentionResponse\x12*\n\x06policy\x18\x01 \x01(\x0b\x32\x1a.regsvc.v1.RetentionPolicy\"e\n\x13SetRetentionRequest\x12*\n\x06policy\x18\x01 \x01(\x0b\x32\x1a.regsvc.v1.RetentionPolicy\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"B\n\x14SetRetentionResponse\x12*\n\x06policy\x18\x01 \x01(\x0b\x32\x1a.regsvc.v1.RetentionPolicy\"\x86\x01\n\x15\x41pplyRetentionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\x12*\n\x06policy\x18\x03 \x01(\x0b\x32\x1a.regsvc.v1.RetentionPolicy\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"z\n\x16\x41pplyRetentionResponse\x12-\n\x08verdicts\x18\x01 \x03(\x0b\x32\x1b.regsvc.v1.RetentionVerdict\x12\x0c\n\x04kept\x18\x02 \x01(\x04\x12\x0f\n\x07\x64\x65leted\x18\x03 \x01(\x04\x12\x12\n\nfreed_size\x18\x04 \x01(\x04\x32\xcb\x05\n\x10LifecycleService\x12U\n\x0e\x41rchiveVersion\x12 .regsvc.v1.ArchiveVersionRequest\x1a!.regsvc.v1.ArchiveVersionResponse\x12R\n\rDeleteVersion\x12\x1f.regsvc.v1.DeleteVersionRequest\x1a .regsvc.v1.DeleteVersionResponse\x12X\n\x0fUndeleteVersion\x12!.regsvc.v1.UndeleteVersionRequest\x1a\".regsvc.v1.UndeleteVersionResponse\x12]\n\x0fGetStorageStats\x12!.regsvc.v1.GetStorageStatsRequest\x1a\".regsvc.v1.GetStorageStatsResponse\"\x03\x90\x02\x01\x12U\n\x0e\x43ollectGarbage\x12 .regsvc.v1.CollectGarbageRequest\x1a!.regsvc.v1.CollectGarbageResponse\x12T\n\x0cGetRetention\x12\x1e.regsvc.v1.GetRetentionRequest\x1a\x1f.regsvc.v1.GetRetentionResponse\"\x03\x90\x02\x01\x12O\n\x0cSetRetention\x12\x1e.regsvc.v1.SetRetentionRequest\x1a\x1f.regsvc.v1.SetRetentionResponse\x12U\n\x0e\x41pplyRetention\x12 .regsvc.v1.ApplyRetentionRequest\x1a!.regsvc.v1.ApplyRetentionResponseB\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,28 +37,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'Z regsvc.dev/go/regsvc/v1;regsvcv1'
   _globals['_LIFECYCLESERVICE'].methods_by_name['GetStorageStats']._loaded_options = None
   _globals['_LIFECYCLESERVICE'].methods_by_name['GetStorageStats']._serialized_options = b'\220\002\001'
-  _globals['_ARCHIVEVERSIONREQUEST']._serialized_start=98
-  _globals['_ARCHIVEVERSIONREQUEST']._serialized_end=205
-  _globals['_ARCHIVEVERSIONRESPONSE']._serialized_start=207
-  _globals['_ARCHIVEVERSIONRESPONSE']._serialized_end=268
-  _globals['_DELETEVERSIONREQUEST']._serialized_start=271
-  _globals['_DELETEVERSIONREQUEST']._serialized_end=432
-  _globals['_DELETEVERSIONRESPONSE']._serialized_start=434
-  _globals['_DELETEVERSIONRESPONSE']._serialized_end=552
-  _globals['_UNDELETEVERSIONREQUEST']._serialized_start=554
-  _globals['_UNDELETEVERSIONREQUEST']._serialized_end=628
-  _globals['_UNDELETEVERSIONRESPONSE']._serialized_start=630
-  _globals['_UNDELETEVERSIONRESPONSE']._serialized_end=692
-  _globals['_STORAGEUSAGE']._serialized_start=695
-  _globals['_STORAGEUSAGE']._serialized_end=863
-  _globals['_GETSTORAGESTATSREQUEST']._serialized_start=865
-  _globals['_GETSTORAGESTATSREQUEST']._serialized_end=904
-  _globals['_GETSTORAGESTATSRESPONSE']._serialized_start=907
-  _globals['_GETSTORAGESTATSRESPONSE']._serialized_end=1048
-  _globals['_COLLECTGARBAGEREQUEST']._serialized_start=1050
-  _globals['_COLLECTGARBAGEREQUEST']._serialized_end=1104
-  _globals['_COLLECTGARBAGERESPONSE']._serialized_start=1107
-  _globals['_COLLECTGARBAGERESPONSE']._serialized_end=1252
-  _globals['_LIFECYCLESERVICE']._serialized_start=1255
-  _globals['_LIFECYCLESERVICE']._serialized_end=1716
+  _globals['_LIFECYCLESERVICE'].methods_by_name['GetRetention']._loaded_options = None
+  _globals['_LIFECYCLESERVICE'].methods_by_name['GetRetention']._serialized_options = b'\220\002\001'
+  _globals['_ARCHIVEVERSIONREQUEST']._serialized_start=131
+  _globals['_ARCHIVEVERSIONREQUEST']._serialized_end=238
+  _globals['_ARCHIVEVERSIONRESPONSE']._serialized_start=240
+  _globals['_ARCHIVEVERSIONRESPONSE']._serialized_end=301
+  _globals['_DELETEVERSIONREQUEST']._serialized_start=304
+  _globals['_DELETEVERSIONREQUEST']._serialized_end=465
+  _globals['_DELETEVERSIONRESPONSE']._serialized_start=467
+  _globals['_DELETEVERSIONRESPONSE']._serialized_end=585
+  _globals['_UNDELETEVERSIONREQUEST']._serialized_start=587
+  _globals['_UNDELETEVERSIONREQUEST']._serialized_end=661
+  _globals['_UNDELETEVERSIONRESPONSE']._serialized_start=663
+  _globals['_UNDELETEVERSIONRESPONSE']._serialized_end=725
+  _globals['_STORAGEUSAGE']._serialized_start=728
+  _globals['_STORAGEUSAGE']._serialized_end=896
+  _globals['_GETSTORAGESTATSREQUEST']._serialized_start=898
+  _globals['_GETSTORAGESTATSREQUEST']._serialized_end=937
+  _globals['_GETSTORAGESTATSRESPONSE']._serialized_start=940
+  _globals['_GETSTORAGESTATSRESPONSE']._serialized_end=1081
+  _globals['_COLLECTGARBAGEREQUEST']._serialized_start=1083
+  _globals['_COLLECTGARBAGEREQUEST']._serialized_end=1137
+  _globals['_COLLECTGARBAGERESPONSE']._serialized_start=1140
+  _globals['_COLLECTGARBAGERESPONSE']._serialized_end=1285
+  _globals['_RETENTIONPOLICY']._serialized_start=1288
+  _globals['_RETENTIONPOLICY']._serialized_end=1545
+  _globals['_RETENTIONVERDICT']._serialized_start=1547
+  _globals['_RETENTIONVERDICT']._serialized_end=1599
+  _globals['_GETRETENTIONREQUEST']._serialized_start=1601
+  _globals['_GETRETENTIONREQUEST']._serialized_end=1636
+  _globals['_GETRETENTIONRESPONSE']._serialized_start=1638
+  _globals['_GETRETENTIONRESPONSE']._serialized_end=1704
+  _globals['_SETRETENTIONREQUEST']._serialized_start=1706
+  _globals['_SETRETENTIONREQUEST']._serialized_end=1807
+  _globals['_SETRETENTIONRESPONSE']._serialized_start=1809
+  _globals['_SETRETENTIONRESPONSE']._serialized_end=1875
+  _globals['_APPLYRETENTIONREQUEST']._serialized_start=1878
+  _globals['_APPLYRETENTIONREQUEST']._serialized_end=2012
+  _globals['_APPLYRETENTIONRESPONSE']._serialized_start=2014
+  _globals['_APPLYRETENTIONRESPONSE']._serialized_end=2136
+  _globals['_LIFECYCLESERVICE']._serialized_start=2139
+  _globals['_LIFECYCLESERVICE']._serialized_end=2854
 # @@protoc_insertion_point(module_scope)

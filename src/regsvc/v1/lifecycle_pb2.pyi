@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from regsvc.v1 import registry_pb2 as _registry_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -137,3 +138,85 @@ class CollectGarbageResponse(_message.Message):
     packs_removed: int
     packs_rewritten: int
     def __init__(self, versions: _Optional[int] = ..., chunks: _Optional[int] = ..., freed_size: _Optional[int] = ..., dead_size: _Optional[int] = ..., packs_removed: _Optional[int] = ..., packs_rewritten: _Optional[int] = ...) -> None: ...
+
+class RetentionPolicy(_message.Message):
+    __slots__ = ("name", "keep_last", "keep_younger", "keep_labels", "keep_filter", "scheduled", "update_time", "apply_time")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KEEP_LAST_FIELD_NUMBER: _ClassVar[int]
+    KEEP_YOUNGER_FIELD_NUMBER: _ClassVar[int]
+    KEEP_LABELS_FIELD_NUMBER: _ClassVar[int]
+    KEEP_FILTER_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULED_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    APPLY_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    keep_last: int
+    keep_younger: _duration_pb2.Duration
+    keep_labels: _containers.RepeatedScalarFieldContainer[str]
+    keep_filter: str
+    scheduled: bool
+    update_time: _timestamp_pb2.Timestamp
+    apply_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., keep_last: _Optional[int] = ..., keep_younger: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., keep_labels: _Optional[_Iterable[str]] = ..., keep_filter: _Optional[str] = ..., scheduled: _Optional[bool] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., apply_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class RetentionVerdict(_message.Message):
+    __slots__ = ("version", "reasons")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetRetentionRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class GetRetentionResponse(_message.Message):
+    __slots__ = ("policy",)
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    policy: RetentionPolicy
+    def __init__(self, policy: _Optional[_Union[RetentionPolicy, _Mapping]] = ...) -> None: ...
+
+class SetRetentionRequest(_message.Message):
+    __slots__ = ("policy", "author", "request_id")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    policy: RetentionPolicy
+    author: str
+    request_id: str
+    def __init__(self, policy: _Optional[_Union[RetentionPolicy, _Mapping]] = ..., author: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class SetRetentionResponse(_message.Message):
+    __slots__ = ("policy",)
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    policy: RetentionPolicy
+    def __init__(self, policy: _Optional[_Union[RetentionPolicy, _Mapping]] = ...) -> None: ...
+
+class ApplyRetentionRequest(_message.Message):
+    __slots__ = ("name", "dry_run", "policy", "author", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    dry_run: bool
+    policy: RetentionPolicy
+    author: str
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., dry_run: _Optional[bool] = ..., policy: _Optional[_Union[RetentionPolicy, _Mapping]] = ..., author: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class ApplyRetentionResponse(_message.Message):
+    __slots__ = ("verdicts", "kept", "deleted", "freed_size")
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    FREED_SIZE_FIELD_NUMBER: _ClassVar[int]
+    verdicts: _containers.RepeatedCompositeFieldContainer[RetentionVerdict]
+    kept: int
+    deleted: int
+    freed_size: int
+    def __init__(self, verdicts: _Optional[_Iterable[_Union[RetentionVerdict, _Mapping]]] = ..., kept: _Optional[int] = ..., deleted: _Optional[int] = ..., freed_size: _Optional[int] = ...) -> None: ...

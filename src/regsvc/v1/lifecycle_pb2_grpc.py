@@ -68,6 +68,21 @@ class LifecycleServiceStub:
                 request_serializer=regsvc_dot_v1_dot_lifecycle__pb2.CollectGarbageRequest.SerializeToString,
                 response_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.CollectGarbageResponse.FromString,
                 _registered_method=True)
+        self.GetRetention = channel.unary_unary(
+                '/regsvc.v1.LifecycleService/GetRetention',
+                request_serializer=regsvc_dot_v1_dot_lifecycle__pb2.GetRetentionRequest.SerializeToString,
+                response_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.GetRetentionResponse.FromString,
+                _registered_method=True)
+        self.SetRetention = channel.unary_unary(
+                '/regsvc.v1.LifecycleService/SetRetention',
+                request_serializer=regsvc_dot_v1_dot_lifecycle__pb2.SetRetentionRequest.SerializeToString,
+                response_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.SetRetentionResponse.FromString,
+                _registered_method=True)
+        self.ApplyRetention = channel.unary_unary(
+                '/regsvc.v1.LifecycleService/ApplyRetention',
+                request_serializer=regsvc_dot_v1_dot_lifecycle__pb2.ApplyRetentionRequest.SerializeToString,
+                response_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.ApplyRetentionResponse.FromString,
+                _registered_method=True)
 
 
 class LifecycleServiceServicer:
@@ -126,6 +141,30 @@ class LifecycleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRetention(self, request, context):
+        """Which versions of a model are kept. A model that nobody made a policy for keeps all. Errors: NOT_FOUND (model), INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetRetention(self, request, context):
+        """Replaces the policy of a model. Nothing is deleted by that alone, unless it is scheduled. Errors: NOT_FOUND (model);
+        INVALID_ARGUMENT, reason FILTER_INVALID (keep_filter; metadata["line"], ["column"]); RESOURCE_EXHAUSTED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApplyRetention(self, request, context):
+        """Deletes what the policy of a model does not keep, as DeleteVersion does, so that it can be had back. Applying it again succeeds.
+        Errors: NOT_FOUND (model); INVALID_ARGUMENT, reason FILTER_INVALID (of a policy that is tried);
+        RESOURCE_EXHAUSTED, reason FILTER_TOO_COSTLY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LifecycleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -153,6 +192,21 @@ def add_LifecycleServiceServicer_to_server(servicer, server):
                     servicer.CollectGarbage,
                     request_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.CollectGarbageRequest.FromString,
                     response_serializer=regsvc_dot_v1_dot_lifecycle__pb2.CollectGarbageResponse.SerializeToString,
+            ),
+            'GetRetention': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRetention,
+                    request_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.GetRetentionRequest.FromString,
+                    response_serializer=regsvc_dot_v1_dot_lifecycle__pb2.GetRetentionResponse.SerializeToString,
+            ),
+            'SetRetention': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRetention,
+                    request_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.SetRetentionRequest.FromString,
+                    response_serializer=regsvc_dot_v1_dot_lifecycle__pb2.SetRetentionResponse.SerializeToString,
+            ),
+            'ApplyRetention': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApplyRetention,
+                    request_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.ApplyRetentionRequest.FromString,
+                    response_serializer=regsvc_dot_v1_dot_lifecycle__pb2.ApplyRetentionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -299,6 +353,87 @@ class LifecycleService:
             '/regsvc.v1.LifecycleService/CollectGarbage',
             regsvc_dot_v1_dot_lifecycle__pb2.CollectGarbageRequest.SerializeToString,
             regsvc_dot_v1_dot_lifecycle__pb2.CollectGarbageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRetention(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/regsvc.v1.LifecycleService/GetRetention',
+            regsvc_dot_v1_dot_lifecycle__pb2.GetRetentionRequest.SerializeToString,
+            regsvc_dot_v1_dot_lifecycle__pb2.GetRetentionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetRetention(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/regsvc.v1.LifecycleService/SetRetention',
+            regsvc_dot_v1_dot_lifecycle__pb2.SetRetentionRequest.SerializeToString,
+            regsvc_dot_v1_dot_lifecycle__pb2.SetRetentionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApplyRetention(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/regsvc.v1.LifecycleService/ApplyRetention',
+            regsvc_dot_v1_dot_lifecycle__pb2.ApplyRetentionRequest.SerializeToString,
+            regsvc_dot_v1_dot_lifecycle__pb2.ApplyRetentionResponse.FromString,
             options,
             channel_credentials,
             insecure,

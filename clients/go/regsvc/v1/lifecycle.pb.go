@@ -10,6 +10,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -810,11 +811,532 @@ func (x *CollectGarbageResponse) GetPacksRewritten() uint64 {
 	return 0
 }
 
+// RetentionPolicy says which versions of a model are kept: those that any of its rules keeps. Versions that an alias names or a host
+// serves are always kept, archived ones too. Without a rule everything is kept.
+type RetentionPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// namespaces/{namespace}/models/{model}; required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The newest so many of those that are neither deleted nor archived; 0 is no rule.
+	KeepLast uint32 `protobuf:"varint,2,opt,name=keep_last,json=keepLast,proto3" json:"keep_last,omitempty"`
+	// Those that were made less than so long ago; 0 is no rule. At most 100 years.
+	KeepYounger *durationpb.Duration `protobuf:"bytes,3,opt,name=keep_younger,json=keepYounger,proto3" json:"keep_younger,omitempty"`
+	// Those that have one of these labels; at most 100.
+	KeepLabels []string `protobuf:"bytes,4,rep,name=keep_labels,json=keepLabels,proto3" json:"keep_labels,omitempty"`
+	// Those for which this holds: a CEL expression of type bool over the fields that docs/search.md lists for versions, at most 4 KiB;
+	// empty is no rule.
+	KeepFilter string `protobuf:"bytes,5,opt,name=keep_filter,json=keepFilter,proto3" json:"keep_filter,omitempty"`
+	// The server applies it by itself: once an hour unless changed.
+	Scheduled bool `protobuf:"varint,6,opt,name=scheduled,proto3" json:"scheduled,omitempty"`
+	// Set by the server.
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// When it was last applied; set by the server.
+	ApplyTime     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=apply_time,json=applyTime,proto3" json:"apply_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetentionPolicy) Reset() {
+	*x = RetentionPolicy{}
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetentionPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetentionPolicy) ProtoMessage() {}
+
+func (x *RetentionPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetentionPolicy.ProtoReflect.Descriptor instead.
+func (*RetentionPolicy) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_lifecycle_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RetentionPolicy) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RetentionPolicy) GetKeepLast() uint32 {
+	if x != nil {
+		return x.KeepLast
+	}
+	return 0
+}
+
+func (x *RetentionPolicy) GetKeepYounger() *durationpb.Duration {
+	if x != nil {
+		return x.KeepYounger
+	}
+	return nil
+}
+
+func (x *RetentionPolicy) GetKeepLabels() []string {
+	if x != nil {
+		return x.KeepLabels
+	}
+	return nil
+}
+
+func (x *RetentionPolicy) GetKeepFilter() string {
+	if x != nil {
+		return x.KeepFilter
+	}
+	return ""
+}
+
+func (x *RetentionPolicy) GetScheduled() bool {
+	if x != nil {
+		return x.Scheduled
+	}
+	return false
+}
+
+func (x *RetentionPolicy) GetUpdateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdateTime
+	}
+	return nil
+}
+
+func (x *RetentionPolicy) GetApplyTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ApplyTime
+	}
+	return nil
+}
+
+// RetentionVerdict is what a policy says of one version.
+type RetentionVerdict struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By number.
+	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	// Why it is kept, a line each: "last 5", "younger", "label golden", "filter", "alias prod", "host gpu-7", "archived". Empty: it is not.
+	Reasons       []string `protobuf:"bytes,2,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetentionVerdict) Reset() {
+	*x = RetentionVerdict{}
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetentionVerdict) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetentionVerdict) ProtoMessage() {}
+
+func (x *RetentionVerdict) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetentionVerdict.ProtoReflect.Descriptor instead.
+func (*RetentionVerdict) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_lifecycle_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RetentionVerdict) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *RetentionVerdict) GetReasons() []string {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+// Request for LifecycleService.GetRetention.
+type GetRetentionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// namespaces/{namespace}/models/{model}; required.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRetentionRequest) Reset() {
+	*x = GetRetentionRequest{}
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRetentionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRetentionRequest) ProtoMessage() {}
+
+func (x *GetRetentionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRetentionRequest.ProtoReflect.Descriptor instead.
+func (*GetRetentionRequest) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_lifecycle_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *GetRetentionRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// Response of LifecycleService.GetRetention.
+type GetRetentionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Policy        *RetentionPolicy       `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRetentionResponse) Reset() {
+	*x = GetRetentionResponse{}
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRetentionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRetentionResponse) ProtoMessage() {}
+
+func (x *GetRetentionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRetentionResponse.ProtoReflect.Descriptor instead.
+func (*GetRetentionResponse) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_lifecycle_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *GetRetentionResponse) GetPolicy() *RetentionPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+// Request for LifecycleService.SetRetention.
+type SetRetentionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// All of it is replaced; one without rules removes it.
+	Policy *RetentionPolicy `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	// Who asks; at most 200 bytes.
+	Author string `protobuf:"bytes,2,opt,name=author,proto3" json:"author,omitempty"`
+	// Optional; see CapabilitiesService.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetRetentionRequest) Reset() {
+	*x = SetRetentionRequest{}
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetRetentionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetRetentionRequest) ProtoMessage() {}
+
+func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetRetentionRequest.ProtoReflect.Descriptor instead.
+func (*SetRetentionRequest) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_lifecycle_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *SetRetentionRequest) GetPolicy() *RetentionPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *SetRetentionRequest) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *SetRetentionRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// Response of LifecycleService.SetRetention.
+type SetRetentionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Policy        *RetentionPolicy       `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetRetentionResponse) Reset() {
+	*x = SetRetentionResponse{}
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetRetentionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetRetentionResponse) ProtoMessage() {}
+
+func (x *SetRetentionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetRetentionResponse.ProtoReflect.Descriptor instead.
+func (*SetRetentionResponse) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_lifecycle_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SetRetentionResponse) GetPolicy() *RetentionPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+// Request for LifecycleService.ApplyRetention.
+type ApplyRetentionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// namespaces/{namespace}/models/{model}; required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Only says what would happen.
+	DryRun bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// A policy to try in place of the model's; only with dry_run.
+	Policy *RetentionPolicy `protobuf:"bytes,3,opt,name=policy,proto3" json:"policy,omitempty"`
+	// Who asks; at most 200 bytes.
+	Author string `protobuf:"bytes,4,opt,name=author,proto3" json:"author,omitempty"`
+	// Optional; see CapabilitiesService.
+	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplyRetentionRequest) Reset() {
+	*x = ApplyRetentionRequest{}
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplyRetentionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplyRetentionRequest) ProtoMessage() {}
+
+func (x *ApplyRetentionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplyRetentionRequest.ProtoReflect.Descriptor instead.
+func (*ApplyRetentionRequest) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_lifecycle_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ApplyRetentionRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ApplyRetentionRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *ApplyRetentionRequest) GetPolicy() *RetentionPolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *ApplyRetentionRequest) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *ApplyRetentionRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// Response of LifecycleService.ApplyRetention.
+type ApplyRetentionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the policy says of the newest 10,000 versions that are not deleted, newest first.
+	Verdicts []*RetentionVerdict `protobuf:"bytes,1,rep,name=verdicts,proto3" json:"verdicts,omitempty"`
+	// How many are kept.
+	Kept uint64 `protobuf:"varint,2,opt,name=kept,proto3" json:"kept,omitempty"`
+	// How many were deleted.
+	Deleted uint64 `protobuf:"varint,3,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// Bytes by which pack files shrink when all those have been purged and collected in full.
+	FreedSize     uint64 `protobuf:"varint,4,opt,name=freed_size,json=freedSize,proto3" json:"freed_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplyRetentionResponse) Reset() {
+	*x = ApplyRetentionResponse{}
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplyRetentionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplyRetentionResponse) ProtoMessage() {}
+
+func (x *ApplyRetentionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplyRetentionResponse.ProtoReflect.Descriptor instead.
+func (*ApplyRetentionResponse) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_lifecycle_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ApplyRetentionResponse) GetVerdicts() []*RetentionVerdict {
+	if x != nil {
+		return x.Verdicts
+	}
+	return nil
+}
+
+func (x *ApplyRetentionResponse) GetKept() uint64 {
+	if x != nil {
+		return x.Kept
+	}
+	return 0
+}
+
+func (x *ApplyRetentionResponse) GetDeleted() uint64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
+}
+
+func (x *ApplyRetentionResponse) GetFreedSize() uint64 {
+	if x != nil {
+		return x.FreedSize
+	}
+	return 0
+}
+
 var File_regsvc_v1_lifecycle_proto protoreflect.FileDescriptor
 
 const file_regsvc_v1_lifecycle_proto_rawDesc = "" +
 	"\n" +
-	"\x19regsvc/v1/lifecycle.proto\x12\tregsvc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18regsvc/v1/registry.proto\"\x96\x01\n" +
+	"\x19regsvc/v1/lifecycle.proto\x12\tregsvc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18regsvc/v1/registry.proto\"\x96\x01\n" +
 	"\x15ArchiveVersionRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\barchived\x18\x02 \x01(\bR\barchived\x12\x16\n" +
@@ -876,13 +1398,56 @@ const file_regsvc_v1_lifecycle_proto_rawDesc = "" +
 	"freed_size\x18\x03 \x01(\x04R\tfreedSize\x12\x1b\n" +
 	"\tdead_size\x18\x04 \x01(\x04R\bdeadSize\x12#\n" +
 	"\rpacks_removed\x18\x05 \x01(\x04R\fpacksRemoved\x12'\n" +
-	"\x0fpacks_rewritten\x18\x06 \x01(\x04R\x0epacksRewritten2\xcd\x03\n" +
+	"\x0fpacks_rewritten\x18\x06 \x01(\x04R\x0epacksRewritten\"\xd8\x02\n" +
+	"\x0fRetentionPolicy\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
+	"\tkeep_last\x18\x02 \x01(\rR\bkeepLast\x12<\n" +
+	"\fkeep_younger\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\vkeepYounger\x12\x1f\n" +
+	"\vkeep_labels\x18\x04 \x03(\tR\n" +
+	"keepLabels\x12\x1f\n" +
+	"\vkeep_filter\x18\x05 \x01(\tR\n" +
+	"keepFilter\x12\x1c\n" +
+	"\tscheduled\x18\x06 \x01(\bR\tscheduled\x12;\n" +
+	"\vupdate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"updateTime\x129\n" +
+	"\n" +
+	"apply_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tapplyTime\"F\n" +
+	"\x10RetentionVerdict\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12\x18\n" +
+	"\areasons\x18\x02 \x03(\tR\areasons\")\n" +
+	"\x13GetRetentionRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"J\n" +
+	"\x14GetRetentionResponse\x122\n" +
+	"\x06policy\x18\x01 \x01(\v2\x1a.regsvc.v1.RetentionPolicyR\x06policy\"\x80\x01\n" +
+	"\x13SetRetentionRequest\x122\n" +
+	"\x06policy\x18\x01 \x01(\v2\x1a.regsvc.v1.RetentionPolicyR\x06policy\x12\x16\n" +
+	"\x06author\x18\x02 \x01(\tR\x06author\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"J\n" +
+	"\x14SetRetentionResponse\x122\n" +
+	"\x06policy\x18\x01 \x01(\v2\x1a.regsvc.v1.RetentionPolicyR\x06policy\"\xaf\x01\n" +
+	"\x15ApplyRetentionRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x17\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x122\n" +
+	"\x06policy\x18\x03 \x01(\v2\x1a.regsvc.v1.RetentionPolicyR\x06policy\x12\x16\n" +
+	"\x06author\x18\x04 \x01(\tR\x06author\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\"\x9e\x01\n" +
+	"\x16ApplyRetentionResponse\x127\n" +
+	"\bverdicts\x18\x01 \x03(\v2\x1b.regsvc.v1.RetentionVerdictR\bverdicts\x12\x12\n" +
+	"\x04kept\x18\x02 \x01(\x04R\x04kept\x12\x18\n" +
+	"\adeleted\x18\x03 \x01(\x04R\adeleted\x12\x1d\n" +
+	"\n" +
+	"freed_size\x18\x04 \x01(\x04R\tfreedSize2\xcb\x05\n" +
 	"\x10LifecycleService\x12U\n" +
 	"\x0eArchiveVersion\x12 .regsvc.v1.ArchiveVersionRequest\x1a!.regsvc.v1.ArchiveVersionResponse\x12R\n" +
 	"\rDeleteVersion\x12\x1f.regsvc.v1.DeleteVersionRequest\x1a .regsvc.v1.DeleteVersionResponse\x12X\n" +
 	"\x0fUndeleteVersion\x12!.regsvc.v1.UndeleteVersionRequest\x1a\".regsvc.v1.UndeleteVersionResponse\x12]\n" +
 	"\x0fGetStorageStats\x12!.regsvc.v1.GetStorageStatsRequest\x1a\".regsvc.v1.GetStorageStatsResponse\"\x03\x90\x02\x01\x12U\n" +
-	"\x0eCollectGarbage\x12 .regsvc.v1.CollectGarbageRequest\x1a!.regsvc.v1.CollectGarbageResponseB\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3"
+	"\x0eCollectGarbage\x12 .regsvc.v1.CollectGarbageRequest\x1a!.regsvc.v1.CollectGarbageResponse\x12T\n" +
+	"\fGetRetention\x12\x1e.regsvc.v1.GetRetentionRequest\x1a\x1f.regsvc.v1.GetRetentionResponse\"\x03\x90\x02\x01\x12O\n" +
+	"\fSetRetention\x12\x1e.regsvc.v1.SetRetentionRequest\x1a\x1f.regsvc.v1.SetRetentionResponse\x12U\n" +
+	"\x0eApplyRetention\x12 .regsvc.v1.ApplyRetentionRequest\x1a!.regsvc.v1.ApplyRetentionResponseB\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3"
 
 var (
 	file_regsvc_v1_lifecycle_proto_rawDescOnce sync.Once
@@ -896,7 +1461,7 @@ func file_regsvc_v1_lifecycle_proto_rawDescGZIP() []byte {
 	return file_regsvc_v1_lifecycle_proto_rawDescData
 }
 
-var file_regsvc_v1_lifecycle_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_regsvc_v1_lifecycle_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_regsvc_v1_lifecycle_proto_goTypes = []any{
 	(*ArchiveVersionRequest)(nil),   // 0: regsvc.v1.ArchiveVersionRequest
 	(*ArchiveVersionResponse)(nil),  // 1: regsvc.v1.ArchiveVersionResponse
@@ -909,31 +1474,54 @@ var file_regsvc_v1_lifecycle_proto_goTypes = []any{
 	(*GetStorageStatsResponse)(nil), // 8: regsvc.v1.GetStorageStatsResponse
 	(*CollectGarbageRequest)(nil),   // 9: regsvc.v1.CollectGarbageRequest
 	(*CollectGarbageResponse)(nil),  // 10: regsvc.v1.CollectGarbageResponse
-	(*Version)(nil),                 // 11: regsvc.v1.Version
-	(*durationpb.Duration)(nil),     // 12: google.protobuf.Duration
+	(*RetentionPolicy)(nil),         // 11: regsvc.v1.RetentionPolicy
+	(*RetentionVerdict)(nil),        // 12: regsvc.v1.RetentionVerdict
+	(*GetRetentionRequest)(nil),     // 13: regsvc.v1.GetRetentionRequest
+	(*GetRetentionResponse)(nil),    // 14: regsvc.v1.GetRetentionResponse
+	(*SetRetentionRequest)(nil),     // 15: regsvc.v1.SetRetentionRequest
+	(*SetRetentionResponse)(nil),    // 16: regsvc.v1.SetRetentionResponse
+	(*ApplyRetentionRequest)(nil),   // 17: regsvc.v1.ApplyRetentionRequest
+	(*ApplyRetentionResponse)(nil),  // 18: regsvc.v1.ApplyRetentionResponse
+	(*Version)(nil),                 // 19: regsvc.v1.Version
+	(*durationpb.Duration)(nil),     // 20: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),   // 21: google.protobuf.Timestamp
 }
 var file_regsvc_v1_lifecycle_proto_depIdxs = []int32{
-	11, // 0: regsvc.v1.ArchiveVersionResponse.version:type_name -> regsvc.v1.Version
-	12, // 1: regsvc.v1.DeleteVersionRequest.keep:type_name -> google.protobuf.Duration
-	11, // 2: regsvc.v1.DeleteVersionResponse.version:type_name -> regsvc.v1.Version
-	11, // 3: regsvc.v1.UndeleteVersionResponse.version:type_name -> regsvc.v1.Version
+	19, // 0: regsvc.v1.ArchiveVersionResponse.version:type_name -> regsvc.v1.Version
+	20, // 1: regsvc.v1.DeleteVersionRequest.keep:type_name -> google.protobuf.Duration
+	19, // 2: regsvc.v1.DeleteVersionResponse.version:type_name -> regsvc.v1.Version
+	19, // 3: regsvc.v1.UndeleteVersionResponse.version:type_name -> regsvc.v1.Version
 	6,  // 4: regsvc.v1.GetStorageStatsResponse.usage:type_name -> regsvc.v1.StorageUsage
 	6,  // 5: regsvc.v1.GetStorageStatsResponse.deleted:type_name -> regsvc.v1.StorageUsage
-	0,  // 6: regsvc.v1.LifecycleService.ArchiveVersion:input_type -> regsvc.v1.ArchiveVersionRequest
-	2,  // 7: regsvc.v1.LifecycleService.DeleteVersion:input_type -> regsvc.v1.DeleteVersionRequest
-	4,  // 8: regsvc.v1.LifecycleService.UndeleteVersion:input_type -> regsvc.v1.UndeleteVersionRequest
-	7,  // 9: regsvc.v1.LifecycleService.GetStorageStats:input_type -> regsvc.v1.GetStorageStatsRequest
-	9,  // 10: regsvc.v1.LifecycleService.CollectGarbage:input_type -> regsvc.v1.CollectGarbageRequest
-	1,  // 11: regsvc.v1.LifecycleService.ArchiveVersion:output_type -> regsvc.v1.ArchiveVersionResponse
-	3,  // 12: regsvc.v1.LifecycleService.DeleteVersion:output_type -> regsvc.v1.DeleteVersionResponse
-	5,  // 13: regsvc.v1.LifecycleService.UndeleteVersion:output_type -> regsvc.v1.UndeleteVersionResponse
-	8,  // 14: regsvc.v1.LifecycleService.GetStorageStats:output_type -> regsvc.v1.GetStorageStatsResponse
-	10, // 15: regsvc.v1.LifecycleService.CollectGarbage:output_type -> regsvc.v1.CollectGarbageResponse
-	11, // [11:16] is the sub-list for method output_type
-	6,  // [6:11] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	20, // 6: regsvc.v1.RetentionPolicy.keep_younger:type_name -> google.protobuf.Duration
+	21, // 7: regsvc.v1.RetentionPolicy.update_time:type_name -> google.protobuf.Timestamp
+	21, // 8: regsvc.v1.RetentionPolicy.apply_time:type_name -> google.protobuf.Timestamp
+	11, // 9: regsvc.v1.GetRetentionResponse.policy:type_name -> regsvc.v1.RetentionPolicy
+	11, // 10: regsvc.v1.SetRetentionRequest.policy:type_name -> regsvc.v1.RetentionPolicy
+	11, // 11: regsvc.v1.SetRetentionResponse.policy:type_name -> regsvc.v1.RetentionPolicy
+	11, // 12: regsvc.v1.ApplyRetentionRequest.policy:type_name -> regsvc.v1.RetentionPolicy
+	12, // 13: regsvc.v1.ApplyRetentionResponse.verdicts:type_name -> regsvc.v1.RetentionVerdict
+	0,  // 14: regsvc.v1.LifecycleService.ArchiveVersion:input_type -> regsvc.v1.ArchiveVersionRequest
+	2,  // 15: regsvc.v1.LifecycleService.DeleteVersion:input_type -> regsvc.v1.DeleteVersionRequest
+	4,  // 16: regsvc.v1.LifecycleService.UndeleteVersion:input_type -> regsvc.v1.UndeleteVersionRequest
+	7,  // 17: regsvc.v1.LifecycleService.GetStorageStats:input_type -> regsvc.v1.GetStorageStatsRequest
+	9,  // 18: regsvc.v1.LifecycleService.CollectGarbage:input_type -> regsvc.v1.CollectGarbageRequest
+	13, // 19: regsvc.v1.LifecycleService.GetRetention:input_type -> regsvc.v1.GetRetentionRequest
+	15, // 20: regsvc.v1.LifecycleService.SetRetention:input_type -> regsvc.v1.SetRetentionRequest
+	17, // 21: regsvc.v1.LifecycleService.ApplyRetention:input_type -> regsvc.v1.ApplyRetentionRequest
+	1,  // 22: regsvc.v1.LifecycleService.ArchiveVersion:output_type -> regsvc.v1.ArchiveVersionResponse
+	3,  // 23: regsvc.v1.LifecycleService.DeleteVersion:output_type -> regsvc.v1.DeleteVersionResponse
+	5,  // 24: regsvc.v1.LifecycleService.UndeleteVersion:output_type -> regsvc.v1.UndeleteVersionResponse
+	8,  // 25: regsvc.v1.LifecycleService.GetStorageStats:output_type -> regsvc.v1.GetStorageStatsResponse
+	10, // 26: regsvc.v1.LifecycleService.CollectGarbage:output_type -> regsvc.v1.CollectGarbageResponse
+	14, // 27: regsvc.v1.LifecycleService.GetRetention:output_type -> regsvc.v1.GetRetentionResponse
+	16, // 28: regsvc.v1.LifecycleService.SetRetention:output_type -> regsvc.v1.SetRetentionResponse
+	18, // 29: regsvc.v1.LifecycleService.ApplyRetention:output_type -> regsvc.v1.ApplyRetentionResponse
+	22, // [22:30] is the sub-list for method output_type
+	14, // [14:22] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_regsvc_v1_lifecycle_proto_init() }
@@ -948,7 +1536,7 @@ func file_regsvc_v1_lifecycle_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_regsvc_v1_lifecycle_proto_rawDesc), len(file_regsvc_v1_lifecycle_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

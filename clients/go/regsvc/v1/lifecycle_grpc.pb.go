@@ -24,6 +24,9 @@ const (
 	LifecycleService_UndeleteVersion_FullMethodName = "/regsvc.v1.LifecycleService/UndeleteVersion"
 	LifecycleService_GetStorageStats_FullMethodName = "/regsvc.v1.LifecycleService/GetStorageStats"
 	LifecycleService_CollectGarbage_FullMethodName  = "/regsvc.v1.LifecycleService/CollectGarbage"
+	LifecycleService_GetRetention_FullMethodName    = "/regsvc.v1.LifecycleService/GetRetention"
+	LifecycleService_SetRetention_FullMethodName    = "/regsvc.v1.LifecycleService/SetRetention"
+	LifecycleService_ApplyRetention_FullMethodName  = "/regsvc.v1.LifecycleService/ApplyRetention"
 )
 
 // LifecycleServiceClient is the client API for LifecycleService service.
@@ -59,6 +62,15 @@ type LifecycleServiceClient interface {
 	// collects again. Errors: FAILED_PRECONDITION, reason COLLECTION_RUNNING; UNAVAILABLE (the server stops: what is left is for the
 	// next one).
 	CollectGarbage(ctx context.Context, in *CollectGarbageRequest, opts ...grpc.CallOption) (*CollectGarbageResponse, error)
+	// Which versions of a model are kept. A model that nobody made a policy for keeps all. Errors: NOT_FOUND (model), INVALID_ARGUMENT.
+	GetRetention(ctx context.Context, in *GetRetentionRequest, opts ...grpc.CallOption) (*GetRetentionResponse, error)
+	// Replaces the policy of a model. Nothing is deleted by that alone, unless it is scheduled. Errors: NOT_FOUND (model);
+	// INVALID_ARGUMENT, reason FILTER_INVALID (keep_filter; metadata["line"], ["column"]); RESOURCE_EXHAUSTED.
+	SetRetention(ctx context.Context, in *SetRetentionRequest, opts ...grpc.CallOption) (*SetRetentionResponse, error)
+	// Deletes what the policy of a model does not keep, as DeleteVersion does, so that it can be had back. Applying it again succeeds.
+	// Errors: NOT_FOUND (model); INVALID_ARGUMENT, reason FILTER_INVALID (of a policy that is tried);
+	// RESOURCE_EXHAUSTED, reason FILTER_TOO_COSTLY.
+	ApplyRetention(ctx context.Context, in *ApplyRetentionRequest, opts ...grpc.CallOption) (*ApplyRetentionResponse, error)
 }
 
 type lifecycleServiceClient struct {
@@ -119,6 +131,36 @@ func (c *lifecycleServiceClient) CollectGarbage(ctx context.Context, in *Collect
 	return out, nil
 }
 
+func (c *lifecycleServiceClient) GetRetention(ctx context.Context, in *GetRetentionRequest, opts ...grpc.CallOption) (*GetRetentionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetRetentionResponse)
+	err := c.cc.Invoke(ctx, LifecycleService_GetRetention_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *lifecycleServiceClient) SetRetention(ctx context.Context, in *SetRetentionRequest, opts ...grpc.CallOption) (*SetRetentionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetRetentionResponse)
+	err := c.cc.Invoke(ctx, LifecycleService_SetRetention_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *lifecycleServiceClient) ApplyRetention(ctx context.Context, in *ApplyRetentionRequest, opts ...grpc.CallOption) (*ApplyRetentionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ApplyRetentionResponse)
+	err := c.cc.Invoke(ctx, LifecycleService_ApplyRetention_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // LifecycleServiceServer is the server API for LifecycleService service.
 // All implementations must embed UnimplementedLifecycleServiceServer
 // for forward compatibility.
@@ -152,6 +194,15 @@ type LifecycleServiceServer interface {
 	// collects again. Errors: FAILED_PRECONDITION, reason COLLECTION_RUNNING; UNAVAILABLE (the server stops: what is left is for the
 	// next one).
 	CollectGarbage(context.Context, *CollectGarbageRequest) (*CollectGarbageResponse, error)
+	// Which versions of a model are kept. A model that nobody made a policy for keeps all. Errors: NOT_FOUND (model), INVALID_ARGUMENT.
+	GetRetention(context.Context, *GetRetentionRequest) (*GetRetentionResponse, error)
+	// Replaces the policy of a model. Nothing is deleted by that alone, unless it is scheduled. Errors: NOT_FOUND (model);
+	// INVALID_ARGUMENT, reason FILTER_INVALID (keep_filter; metadata["line"], ["column"]); RESOURCE_EXHAUSTED.
+	SetRetention(context.Context, *SetRetentionRequest) (*SetRetentionResponse, error)
+	// Deletes what the policy of a model does not keep, as DeleteVersion does, so that it can be had back. Applying it again succeeds.
+	// Errors: NOT_FOUND (model); INVALID_ARGUMENT, reason FILTER_INVALID (of a policy that is tried);
+	// RESOURCE_EXHAUSTED, reason FILTER_TOO_COSTLY.
+	ApplyRetention(context.Context, *ApplyRetentionRequest) (*ApplyRetentionResponse, error)
 	mustEmbedUnimplementedLifecycleServiceServer()
 }
 
@@ -176,6 +227,15 @@ func (UnimplementedLifecycleServiceServer) GetStorageStats(context.Context, *Get
 }
 func (UnimplementedLifecycleServiceServer) CollectGarbage(context.Context, *CollectGarbageRequest) (*CollectGarbageResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CollectGarbage not implemented")
+}
+func (UnimplementedLifecycleServiceServer) GetRetention(context.Context, *GetRetentionRequest) (*GetRetentionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetRetention not implemented")
+}
+func (UnimplementedLifecycleServiceServer) SetRetention(context.Context, *SetRetentionRequest) (*SetRetentionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetRetention not implemented")
+}
+func (UnimplementedLifecycleServiceServer) ApplyRetention(context.Context, *ApplyRetentionRequest) (*ApplyRetentionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ApplyRetention not implemented")
 }
 func (UnimplementedLifecycleServiceServer) mustEmbedUnimplementedLifecycleServiceServer() {}
 func (UnimplementedLifecycleServiceServer) testEmbeddedByValue()                          {}
@@ -288,6 +348,60 @@ func _LifecycleService_CollectGarbage_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _LifecycleService_GetRetention_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetRetentionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LifecycleServiceServer).GetRetention(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LifecycleService_GetRetention_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LifecycleServiceServer).GetRetention(ctx, req.(*GetRetentionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LifecycleService_SetRetention_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetRetentionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LifecycleServiceServer).SetRetention(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LifecycleService_SetRetention_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LifecycleServiceServer).SetRetention(ctx, req.(*SetRetentionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LifecycleService_ApplyRetention_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ApplyRetentionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LifecycleServiceServer).ApplyRetention(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LifecycleService_ApplyRetention_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LifecycleServiceServer).ApplyRetention(ctx, req.(*ApplyRetentionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // LifecycleService_ServiceDesc is the grpc.ServiceDesc for LifecycleService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -314,6 +428,18 @@ var LifecycleService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CollectGarbage",
 			Handler:    _LifecycleService_CollectGarbage_Handler,
+		},
+		{
+			MethodName: "GetRetention",
+			Handler:    _LifecycleService_GetRetention_Handler,
+		},
+		{
+			MethodName: "SetRetention",
+			Handler:    _LifecycleService_SetRetention_Handler,
+		},
+		{
+			MethodName: "ApplyRetention",
+			Handler:    _LifecycleService_ApplyRetention_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -111,6 +111,20 @@ class Query:
         return None if rows is None else list(map(_found, rows))
 
 
+def check(kind: Kind, node: Node) -> None:
+    """Whether a condition can be asked at all. Raises `Unsupported`."""
+    Compiler(kind).condition(node)
+
+
+def matching(db: Reader, kind: Kind, node: Node, within: Sql) -> list[int]:
+    """Ids of all that a condition finds, of those that `within` leaves. Raises `Unsupported`."""
+    where = joined(
+        " AND ", [within, *([Sql(kind.only)] if kind.only else []), Compiler(kind).condition(node)]
+    )
+    sql = f"SELECT {kind.id} FROM {kind.source} WHERE {where.text}"  # noqa: S608
+    return [row_id for (row_id,) in db.rows(sql, where.parameters)]
+
+
 def _counted(db: Reader, driver: Driver) -> tuple[int, Sql]:
     """How many a driver finds, at most a little more than is selective; and its query."""
     if isinstance(driver, Sql):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from regsvc import refs
-from regsvc.client import lifecycle
+from regsvc.client import lifecycle, retention
 from regsvc.client.author import author as who
 from regsvc.client.lifecycle import Collection, Deletion, Stats
 from regsvc.client.records import Version
+from regsvc.client.retention import RetentionPolicy, RetentionResult
 from regsvc.client.verbs.connections import Connections
 from regsvc.errors import InvalidArgument
 
@@ -83,6 +85,49 @@ class Lifecycle(Connections):
         `full` rewrites every pack that has anything dead in it. Raises `CollectionRunning`.
         """
         return lifecycle.collect(self._connection(None), dry_run=dry_run, full=full)
+
+    def retention(self, model: str) -> RetentionPolicy:
+        """Which versions of a model are kept. Raises `NotFound`."""
+        return retention.get(*self._model(model))
+
+    def set_retention(
+        self,
+        model: str,
+        *,
+        keep_last: int = 0,
+        keep_younger: timedelta = timedelta(),
+        keep_labels: Sequence[str] = (),
+        keep_filter: str = "",
+        scheduled: bool = False,
+        author: str | None = None,
+    ) -> RetentionPolicy:
+        """Replace the policy of a model: a version is kept if any rule keeps it. Without a rule it is removed.
+
+        `keep_filter` is a CEL condition on versions, as in `search`; with `scheduled` the server applies it by itself.
+        Raises `NotFound`, `FilterInvalid`, `InvalidArgument`.
+        """
+        connection, name = self._model(model)
+        policy = RetentionPolicy(
+            str(name), keep_last, keep_younger, tuple(keep_labels), keep_filter, scheduled
+        )
+        return retention.put(connection, name, policy, who() if author is None else author)
+
+    def apply_retention(
+        self,
+        model: str,
+        *,
+        dry_run: bool = False,
+        policy: RetentionPolicy | None = None,
+        author: str | None = None,
+    ) -> RetentionResult:
+        """Delete the versions that the policy of a model does not keep; `undelete` has them back.
+
+        `policy` is tried in place of the model's, only with `dry_run`. Raises `NotFound`, `FilterTooCostly`,
+        `InvalidArgument`.
+        """
+        connection, name = self._model(model)
+        by = who() if author is None else author
+        return retention.apply(connection, name, dry_run=dry_run, policy=policy, author=by)
 
 
 def _names_version(ref: refs.VersionRef) -> bool:

@@ -4,8 +4,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Duration } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Version } from "./registry_pb.js";
 import { file_regsvc_v1_registry } from "./registry_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file regsvc/v1/lifecycle.proto.
  */
 export const file_regsvc_v1_lifecycle: GenFile = /*@__PURE__*/
-  fileDesc("ChlyZWdzdmMvdjEvbGlmZWN5Y2xlLnByb3RvEglyZWdzdmMudjEiawoVQXJjaGl2ZVZlcnNpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIYXJjaGl2ZWQYAiABKAgSDgoGcmVhc29uGAMgASgJEg4KBmF1dGhvchgEIAEoCRISCgpyZXF1ZXN0X2lkGAUgASgJIj0KFkFyY2hpdmVWZXJzaW9uUmVzcG9uc2USIwoHdmVyc2lvbhgBIAEoCzISLnJlZ3N2Yy52MS5WZXJzaW9uIqEBChREZWxldGVWZXJzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBWZvcmNlGAIgASgIEg8KB2RyeV9ydW4YAyABKAgSJwoEa2VlcBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZyZWFzb24YBSABKAkSDgoGYXV0aG9yGAYgASgJEhIKCnJlcXVlc3RfaWQYByABKAkidgoVRGVsZXRlVmVyc2lvblJlc3BvbnNlEiMKB3ZlcnNpb24YASABKAsyEi5yZWdzdmMudjEuVmVyc2lvbhIVCg11bnNldF9hbGlhc2VzGAIgAygJEg0KBWhvc3RzGAMgAygJEhIKCmZyZWVkX3NpemUYBCABKAQiSgoWVW5kZWxldGVWZXJzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBmF1dGhvchgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIj4KF1VuZGVsZXRlVmVyc2lvblJlc3BvbnNlEiMKB3ZlcnNpb24YASABKAsyEi5yZWdzdmMudjEuVmVyc2lvbiKoAQoMU3RvcmFnZVVzYWdlEhAKCHZlcnNpb25zGAEgASgEEg0KBWZpbGVzGAIgASgEEhQKDGxvZ2ljYWxfc2l6ZRgDIAEoBBITCgtzdG9yZWRfc2l6ZRgEIAEoBBITCgt1bmlxdWVfc2l6ZRgFIAEoBBITCgtzaGFyZWRfc2l6ZRgGIAEoBBIOCgZjaHVua3MYByABKAQSEgoKZnJlZWRfc2l6ZRgIIAEoBCInChZHZXRTdG9yYWdlU3RhdHNSZXF1ZXN0Eg0KBW5hbWVzGAEgAygJIo0BChdHZXRTdG9yYWdlU3RhdHNSZXNwb25zZRImCgV1c2FnZRgBIAEoCzIXLnJlZ3N2Yy52MS5TdG9yYWdlVXNhZ2USKAoHZGVsZXRlZBgCIAEoCzIXLnJlZ3N2Yy52MS5TdG9yYWdlVXNhZ2USEQoJcGFja19zaXplGAMgASgEEg0KBXBhY2tzGAQgASgEIjYKFUNvbGxlY3RHYXJiYWdlUmVxdWVzdBIPCgdkcnlfcnVuGAEgASgIEgwKBGZ1bGwYAiABKAgikQEKFkNvbGxlY3RHYXJiYWdlUmVzcG9uc2USEAoIdmVyc2lvbnMYASABKAQSDgoGY2h1bmtzGAIgASgEEhIKCmZyZWVkX3NpemUYAyABKAQSEQoJZGVhZF9zaXplGAQgASgEEhUKDXBhY2tzX3JlbW92ZWQYBSABKAQSFwoPcGFja3NfcmV3cml0dGVuGAYgASgEMs0DChBMaWZlY3ljbGVTZXJ2aWNlElUKDkFyY2hpdmVWZXJzaW9uEiAucmVnc3ZjLnYxLkFyY2hpdmVWZXJzaW9uUmVxdWVzdBohLnJlZ3N2Yy52MS5BcmNoaXZlVmVyc2lvblJlc3BvbnNlElIKDURlbGV0ZVZlcnNpb24SHy5yZWdzdmMudjEuRGVsZXRlVmVyc2lvblJlcXVlc3QaIC5yZWdzdmMudjEuRGVsZXRlVmVyc2lvblJlc3BvbnNlElgKD1VuZGVsZXRlVmVyc2lvbhIhLnJlZ3N2Yy52MS5VbmRlbGV0ZVZlcnNpb25SZXF1ZXN0GiIucmVnc3ZjLnYxLlVuZGVsZXRlVmVyc2lvblJlc3BvbnNlEl0KD0dldFN0b3JhZ2VTdGF0cxIhLnJlZ3N2Yy52MS5HZXRTdG9yYWdlU3RhdHNSZXF1ZXN0GiIucmVnc3ZjLnYxLkdldFN0b3JhZ2VTdGF0c1Jlc3BvbnNlIgOQAgESVQoOQ29sbGVjdEdhcmJhZ2USIC5yZWdzdmMudjEuQ29sbGVjdEdhcmJhZ2VSZXF1ZXN0GiEucmVnc3ZjLnYxLkNvbGxlY3RHYXJiYWdlUmVzcG9uc2VCIlogcmVnc3ZjLmRldi9nby9yZWdzdmMvdjE7cmVnc3ZjdjFiBnByb3RvMw", [file_google_protobuf_duration, file_regsvc_v1_registry]);
+  fileDesc("ChlyZWdzdmMvdjEvbGlmZWN5Y2xlLnByb3RvEglyZWdzdmMudjEiawoVQXJjaGl2ZVZlcnNpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIYXJjaGl2ZWQYAiABKAgSDgoGcmVhc29uGAMgASgJEg4KBmF1dGhvchgEIAEoCRISCgpyZXF1ZXN0X2lkGAUgASgJIj0KFkFyY2hpdmVWZXJzaW9uUmVzcG9uc2USIwoHdmVyc2lvbhgBIAEoCzISLnJlZ3N2Yy52MS5WZXJzaW9uIqEBChREZWxldGVWZXJzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBWZvcmNlGAIgASgIEg8KB2RyeV9ydW4YAyABKAgSJwoEa2VlcBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZyZWFzb24YBSABKAkSDgoGYXV0aG9yGAYgASgJEhIKCnJlcXVlc3RfaWQYByABKAkidgoVRGVsZXRlVmVyc2lvblJlc3BvbnNlEiMKB3ZlcnNpb24YASABKAsyEi5yZWdzdmMudjEuVmVyc2lvbhIVCg11bnNldF9hbGlhc2VzGAIgAygJEg0KBWhvc3RzGAMgAygJEhIKCmZyZWVkX3NpemUYBCABKAQiSgoWVW5kZWxldGVWZXJzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBmF1dGhvchgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIj4KF1VuZGVsZXRlVmVyc2lvblJlc3BvbnNlEiMKB3ZlcnNpb24YASABKAsyEi5yZWdzdmMudjEuVmVyc2lvbiKoAQoMU3RvcmFnZVVzYWdlEhAKCHZlcnNpb25zGAEgASgEEg0KBWZpbGVzGAIgASgEEhQKDGxvZ2ljYWxfc2l6ZRgDIAEoBBITCgtzdG9yZWRfc2l6ZRgEIAEoBBITCgt1bmlxdWVfc2l6ZRgFIAEoBBITCgtzaGFyZWRfc2l6ZRgGIAEoBBIOCgZjaHVua3MYByABKAQSEgoKZnJlZWRfc2l6ZRgIIAEoBCInChZHZXRTdG9yYWdlU3RhdHNSZXF1ZXN0Eg0KBW5hbWVzGAEgAygJIo0BChdHZXRTdG9yYWdlU3RhdHNSZXNwb25zZRImCgV1c2FnZRgBIAEoCzIXLnJlZ3N2Yy52MS5TdG9yYWdlVXNhZ2USKAoHZGVsZXRlZBgCIAEoCzIXLnJlZ3N2Yy52MS5TdG9yYWdlVXNhZ2USEQoJcGFja19zaXplGAMgASgEEg0KBXBhY2tzGAQgASgEIjYKFUNvbGxlY3RHYXJiYWdlUmVxdWVzdBIPCgdkcnlfcnVuGAEgASgIEgwKBGZ1bGwYAiABKAgikQEKFkNvbGxlY3RHYXJiYWdlUmVzcG9uc2USEAoIdmVyc2lvbnMYASABKAQSDgoGY2h1bmtzGAIgASgEEhIKCmZyZWVkX3NpemUYAyABKAQSEQoJZGVhZF9zaXplGAQgASgEEhUKDXBhY2tzX3JlbW92ZWQYBSABKAQSFwoPcGFja3NfcmV3cml0dGVuGAYgASgEIoECCg9SZXRlbnRpb25Qb2xpY3kSDAoEbmFtZRgBIAEoCRIRCglrZWVwX2xhc3QYAiABKA0SLwoMa2VlcF95b3VuZ2VyGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC2tlZXBfbGFiZWxzGAQgAygJEhMKC2tlZXBfZmlsdGVyGAUgASgJEhEKCXNjaGVkdWxlZBgGIAEoCBIvCgt1cGRhdGVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKYXBwbHlfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiNAoQUmV0ZW50aW9uVmVyZGljdBIPCgd2ZXJzaW9uGAEgASgJEg8KB3JlYXNvbnMYAiADKAkiIwoTR2V0UmV0ZW50aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJIkIKFEdldFJldGVudGlvblJlc3BvbnNlEioKBnBvbGljeRgBIAEoCzIaLnJlZ3N2Yy52MS5SZXRlbnRpb25Qb2xpY3kiZQoTU2V0UmV0ZW50aW9uUmVxdWVzdBIqCgZwb2xpY3kYASABKAsyGi5yZWdzdmMudjEuUmV0ZW50aW9uUG9saWN5Eg4KBmF1dGhvchgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIkIKFFNldFJldGVudGlvblJlc3BvbnNlEioKBnBvbGljeRgBIAEoCzIaLnJlZ3N2Yy52MS5SZXRlbnRpb25Qb2xpY3kihgEKFUFwcGx5UmV0ZW50aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg8KB2RyeV9ydW4YAiABKAgSKgoGcG9saWN5GAMgASgLMhoucmVnc3ZjLnYxLlJldGVudGlvblBvbGljeRIOCgZhdXRob3IYBCABKAkSEgoKcmVxdWVzdF9pZBgFIAEoCSJ6ChZBcHBseVJldGVudGlvblJlc3BvbnNlEi0KCHZlcmRpY3RzGAEgAygLMhsucmVnc3ZjLnYxLlJldGVudGlvblZlcmRpY3QSDAoEa2VwdBgCIAEoBBIPCgdkZWxldGVkGAMgASgEEhIKCmZyZWVkX3NpemUYBCABKAQyywUKEExpZmVjeWNsZVNlcnZpY2USVQoOQXJjaGl2ZVZlcnNpb24SIC5yZWdzdmMudjEuQXJjaGl2ZVZlcnNpb25SZXF1ZXN0GiEucmVnc3ZjLnYxLkFyY2hpdmVWZXJzaW9uUmVzcG9uc2USUgoNRGVsZXRlVmVyc2lvbhIfLnJlZ3N2Yy52MS5EZWxldGVWZXJzaW9uUmVxdWVzdBogLnJlZ3N2Yy52MS5EZWxldGVWZXJzaW9uUmVzcG9uc2USWAoPVW5kZWxldGVWZXJzaW9uEiEucmVnc3ZjLnYxLlVuZGVsZXRlVmVyc2lvblJlcXVlc3QaIi5yZWdzdmMudjEuVW5kZWxldGVWZXJzaW9uUmVzcG9uc2USXQoPR2V0U3RvcmFnZVN0YXRzEiEucmVnc3ZjLnYxLkdldFN0b3JhZ2VTdGF0c1JlcXVlc3QaIi5yZWdzdmMudjEuR2V0U3RvcmFnZVN0YXRzUmVzcG9uc2UiA5ACARJVCg5Db2xsZWN0R2FyYmFnZRIgLnJlZ3N2Yy52MS5Db2xsZWN0R2FyYmFnZVJlcXVlc3QaIS5yZWdzdmMudjEuQ29sbGVjdEdhcmJhZ2VSZXNwb25zZRJUCgxHZXRSZXRlbnRpb24SHi5yZWdzdmMudjEuR2V0UmV0ZW50aW9uUmVxdWVzdBofLnJlZ3N2Yy52MS5HZXRSZXRlbnRpb25SZXNwb25zZSIDkAIBEk8KDFNldFJldGVudGlvbhIeLnJlZ3N2Yy52MS5TZXRSZXRlbnRpb25SZXF1ZXN0Gh8ucmVnc3ZjLnYxLlNldFJldGVudGlvblJlc3BvbnNlElUKDkFwcGx5UmV0ZW50aW9uEiAucmVnc3ZjLnYxLkFwcGx5UmV0ZW50aW9uUmVxdWVzdBohLnJlZ3N2Yy52MS5BcHBseVJldGVudGlvblJlc3BvbnNlQiJaIHJlZ3N2Yy5kZXYvZ28vcmVnc3ZjL3YxO3JlZ3N2Y3YxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_regsvc_v1_registry]);
 
 /**
  * Request for LifecycleService.ArchiveVersion.
@@ -466,6 +466,291 @@ export const CollectGarbageResponseSchema: GenMessage<CollectGarbageResponse> = 
   messageDesc(file_regsvc_v1_lifecycle, 10);
 
 /**
+ * RetentionPolicy says which versions of a model are kept: those that any of its rules keeps. Versions that an alias names or a host
+ * serves are always kept, archived ones too. Without a rule everything is kept.
+ *
+ * @generated from message regsvc.v1.RetentionPolicy
+ */
+export type RetentionPolicy = Message<"regsvc.v1.RetentionPolicy"> & {
+  /**
+   * namespaces/{namespace}/models/{model}; required.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The newest so many of those that are neither deleted nor archived; 0 is no rule.
+   *
+   * @generated from field: uint32 keep_last = 2;
+   */
+  keepLast: number;
+
+  /**
+   * Those that were made less than so long ago; 0 is no rule. At most 100 years.
+   *
+   * @generated from field: google.protobuf.Duration keep_younger = 3;
+   */
+  keepYounger?: Duration | undefined;
+
+  /**
+   * Those that have one of these labels; at most 100.
+   *
+   * @generated from field: repeated string keep_labels = 4;
+   */
+  keepLabels: string[];
+
+  /**
+   * Those for which this holds: a CEL expression of type bool over the fields that docs/search.md lists for versions, at most 4 KiB;
+   * empty is no rule.
+   *
+   * @generated from field: string keep_filter = 5;
+   */
+  keepFilter: string;
+
+  /**
+   * The server applies it by itself: once an hour unless changed.
+   *
+   * @generated from field: bool scheduled = 6;
+   */
+  scheduled: boolean;
+
+  /**
+   * Set by the server.
+   *
+   * @generated from field: google.protobuf.Timestamp update_time = 7;
+   */
+  updateTime?: Timestamp | undefined;
+
+  /**
+   * When it was last applied; set by the server.
+   *
+   * @generated from field: google.protobuf.Timestamp apply_time = 8;
+   */
+  applyTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message regsvc.v1.RetentionPolicy.
+ * Use `create(RetentionPolicySchema)` to create a new message.
+ */
+export const RetentionPolicySchema: GenMessage<RetentionPolicy> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_lifecycle, 11);
+
+/**
+ * RetentionVerdict is what a policy says of one version.
+ *
+ * @generated from message regsvc.v1.RetentionVerdict
+ */
+export type RetentionVerdict = Message<"regsvc.v1.RetentionVerdict"> & {
+  /**
+   * By number.
+   *
+   * @generated from field: string version = 1;
+   */
+  version: string;
+
+  /**
+   * Why it is kept, a line each: "last 5", "younger", "label golden", "filter", "alias prod", "host gpu-7", "archived". Empty: it is not.
+   *
+   * @generated from field: repeated string reasons = 2;
+   */
+  reasons: string[];
+};
+
+/**
+ * Describes the message regsvc.v1.RetentionVerdict.
+ * Use `create(RetentionVerdictSchema)` to create a new message.
+ */
+export const RetentionVerdictSchema: GenMessage<RetentionVerdict> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_lifecycle, 12);
+
+/**
+ * Request for LifecycleService.GetRetention.
+ *
+ * @generated from message regsvc.v1.GetRetentionRequest
+ */
+export type GetRetentionRequest = Message<"regsvc.v1.GetRetentionRequest"> & {
+  /**
+   * namespaces/{namespace}/models/{model}; required.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message regsvc.v1.GetRetentionRequest.
+ * Use `create(GetRetentionRequestSchema)` to create a new message.
+ */
+export const GetRetentionRequestSchema: GenMessage<GetRetentionRequest> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_lifecycle, 13);
+
+/**
+ * Response of LifecycleService.GetRetention.
+ *
+ * @generated from message regsvc.v1.GetRetentionResponse
+ */
+export type GetRetentionResponse = Message<"regsvc.v1.GetRetentionResponse"> & {
+  /**
+   * @generated from field: regsvc.v1.RetentionPolicy policy = 1;
+   */
+  policy?: RetentionPolicy | undefined;
+};
+
+/**
+ * Describes the message regsvc.v1.GetRetentionResponse.
+ * Use `create(GetRetentionResponseSchema)` to create a new message.
+ */
+export const GetRetentionResponseSchema: GenMessage<GetRetentionResponse> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_lifecycle, 14);
+
+/**
+ * Request for LifecycleService.SetRetention.
+ *
+ * @generated from message regsvc.v1.SetRetentionRequest
+ */
+export type SetRetentionRequest = Message<"regsvc.v1.SetRetentionRequest"> & {
+  /**
+   * All of it is replaced; one without rules removes it.
+   *
+   * @generated from field: regsvc.v1.RetentionPolicy policy = 1;
+   */
+  policy?: RetentionPolicy | undefined;
+
+  /**
+   * Who asks; at most 200 bytes.
+   *
+   * @generated from field: string author = 2;
+   */
+  author: string;
+
+  /**
+   * Optional; see CapabilitiesService.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message regsvc.v1.SetRetentionRequest.
+ * Use `create(SetRetentionRequestSchema)` to create a new message.
+ */
+export const SetRetentionRequestSchema: GenMessage<SetRetentionRequest> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_lifecycle, 15);
+
+/**
+ * Response of LifecycleService.SetRetention.
+ *
+ * @generated from message regsvc.v1.SetRetentionResponse
+ */
+export type SetRetentionResponse = Message<"regsvc.v1.SetRetentionResponse"> & {
+  /**
+   * @generated from field: regsvc.v1.RetentionPolicy policy = 1;
+   */
+  policy?: RetentionPolicy | undefined;
+};
+
+/**
+ * Describes the message regsvc.v1.SetRetentionResponse.
+ * Use `create(SetRetentionResponseSchema)` to create a new message.
+ */
+export const SetRetentionResponseSchema: GenMessage<SetRetentionResponse> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_lifecycle, 16);
+
+/**
+ * Request for LifecycleService.ApplyRetention.
+ *
+ * @generated from message regsvc.v1.ApplyRetentionRequest
+ */
+export type ApplyRetentionRequest = Message<"regsvc.v1.ApplyRetentionRequest"> & {
+  /**
+   * namespaces/{namespace}/models/{model}; required.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Only says what would happen.
+   *
+   * @generated from field: bool dry_run = 2;
+   */
+  dryRun: boolean;
+
+  /**
+   * A policy to try in place of the model's; only with dry_run.
+   *
+   * @generated from field: regsvc.v1.RetentionPolicy policy = 3;
+   */
+  policy?: RetentionPolicy | undefined;
+
+  /**
+   * Who asks; at most 200 bytes.
+   *
+   * @generated from field: string author = 4;
+   */
+  author: string;
+
+  /**
+   * Optional; see CapabilitiesService.
+   *
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message regsvc.v1.ApplyRetentionRequest.
+ * Use `create(ApplyRetentionRequestSchema)` to create a new message.
+ */
+export const ApplyRetentionRequestSchema: GenMessage<ApplyRetentionRequest> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_lifecycle, 17);
+
+/**
+ * Response of LifecycleService.ApplyRetention.
+ *
+ * @generated from message regsvc.v1.ApplyRetentionResponse
+ */
+export type ApplyRetentionResponse = Message<"regsvc.v1.ApplyRetentionResponse"> & {
+  /**
+   * What the policy says of the newest 10,000 versions that are not deleted, newest first.
+   *
+   * @generated from field: repeated regsvc.v1.RetentionVerdict verdicts = 1;
+   */
+  verdicts: RetentionVerdict[];
+
+  /**
+   * How many are kept.
+   *
+   * @generated from field: uint64 kept = 2;
+   */
+  kept: bigint;
+
+  /**
+   * How many were deleted.
+   *
+   * @generated from field: uint64 deleted = 3;
+   */
+  deleted: bigint;
+
+  /**
+   * Bytes by which pack files shrink when all those have been purged and collected in full.
+   *
+   * @generated from field: uint64 freed_size = 4;
+   */
+  freedSize: bigint;
+};
+
+/**
+ * Describes the message regsvc.v1.ApplyRetentionResponse.
+ * Use `create(ApplyRetentionResponseSchema)` to create a new message.
+ */
+export const ApplyRetentionResponseSchema: GenMessage<ApplyRetentionResponse> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_lifecycle, 18);
+
+/**
  * LifecycleService puts versions away, deletes them, and frees what nobody needs any more. The rules for names, errors and
  * retries stand at CapabilitiesService.
  *
@@ -537,6 +822,39 @@ export const LifecycleService: GenService<{
     methodKind: "unary";
     input: typeof CollectGarbageRequestSchema;
     output: typeof CollectGarbageResponseSchema;
+  },
+  /**
+   * Which versions of a model are kept. A model that nobody made a policy for keeps all. Errors: NOT_FOUND (model), INVALID_ARGUMENT.
+   *
+   * @generated from rpc regsvc.v1.LifecycleService.GetRetention
+   */
+  getRetention: {
+    methodKind: "unary";
+    input: typeof GetRetentionRequestSchema;
+    output: typeof GetRetentionResponseSchema;
+  },
+  /**
+   * Replaces the policy of a model. Nothing is deleted by that alone, unless it is scheduled. Errors: NOT_FOUND (model);
+   * INVALID_ARGUMENT, reason FILTER_INVALID (keep_filter; metadata["line"], ["column"]); RESOURCE_EXHAUSTED.
+   *
+   * @generated from rpc regsvc.v1.LifecycleService.SetRetention
+   */
+  setRetention: {
+    methodKind: "unary";
+    input: typeof SetRetentionRequestSchema;
+    output: typeof SetRetentionResponseSchema;
+  },
+  /**
+   * Deletes what the policy of a model does not keep, as DeleteVersion does, so that it can be had back. Applying it again succeeds.
+   * Errors: NOT_FOUND (model); INVALID_ARGUMENT, reason FILTER_INVALID (of a policy that is tried);
+   * RESOURCE_EXHAUSTED, reason FILTER_TOO_COSTLY.
+   *
+   * @generated from rpc regsvc.v1.LifecycleService.ApplyRetention
+   */
+  applyRetention: {
+    methodKind: "unary";
+    input: typeof ApplyRetentionRequestSchema;
+    output: typeof ApplyRetentionResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_regsvc_v1_lifecycle, 0);
