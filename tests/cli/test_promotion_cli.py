@@ -72,7 +72,7 @@ def test_a_promotion_by_gate_and_approval(shared_server: Server, model: str) -> 
     cli("approve", f"{model}:3", "prod", **bob)
     stale = cli("promote", f"{model}:3", "prod", "--expect", f"{model}:2", check=False)
     assert (stale.returncode, stale.stderr) == (1, f"regsvc: alias {model}@prod names {model}:1\n")
-    told = document(cli("promote", f"{model}:3", "prod", "--expect", f"{model}:1", "--json"))
+    told = document(cli("promote", f"{model}:3", "prod", "--expect", ":1", "--json"))
     assert (told["reference"], told["previous"], told["allowed"]) == (f"{model}:3", f"{model}:1", True)
 
 
@@ -98,7 +98,7 @@ def test_a_rollback_with_its_reason(shared_server: Server, model: str) -> None:
     shown = document(cli("show", f"{model}:3", "--json"))
     assert (shown["author"], shown["bad"], shown["bad_reason"]) == ("alice", True, "f1 fell")
     assert f"{model}:3 is good\n" == cli("mark", f"{model}:3", "good").stdout
-    cli("rollback", prod, "--to", f"{model}:3")
+    cli("rollback", prod, "--to", ":3")
     for name in (("history",), ("alias", "history")):
         history = json.loads(cli(*name, prod, "--json").stdout)
         assert [(each["kind"], each["reason"], each["author"]) for each in history[:4]] == [
@@ -114,13 +114,13 @@ def test_a_rollback_with_its_reason(shared_server: Server, model: str) -> None:
 
 def test_gates_are_tried_without_moving_anything(shared_server: Server, model: str) -> None:
     cli, prod = shared_server.cli, f"{model}@prod"
-    opened = cli("gate", "test", prod, f"{model}:3", "--gate", "version.metrics.f1 > 0.7")
+    opened = cli("gate", "test", prod, ":3", "--gate", "version.metrics.f1 > 0.7")
     assert opened.stdout.splitlines()[-1] == "the gate is open"
     closed = cli("gate", "test", prod, f"{model}:2", "--gate", "version.metrics.f1 > 0.7", check=False)
     assert (closed.returncode, closed.stdout.splitlines()[-1]) == (1, "the gate is closed")
     zero = cli("gate", "test", prod, f"{model}:2", "--gate", "1 / 0 > 1", "--json", check=False)
     assert (zero.returncode, document(zero)["gate"]) == (1, "error")
-    compared = ("--gate", "version.metrics.f1 >= current.metrics.f1", "--current", f"{model}:1")
+    compared = ("--gate", "version.metrics.f1 >= current.metrics.f1", "--current", ":1")
     assert cli("gate", "test", prod, f"{model}:3", *compared).returncode == 0
     assert cli("gate", "test", prod, f"{model}:2", *compared, check=False).returncode == 1
     wrong = cli("gate", "set", prod, "--gate", "version.metrics.f1 > 'x'", check=False)

@@ -173,6 +173,18 @@ def test_a_diff_that_is_damaged_leaves_the_rest_of_a_comparison(server: Server, 
         assert "cannot be read: " in server.cli("compare", "cut/m:1", ":2", *form).stdout
 
 
+def test_a_parent_of_the_same_model_may_be_short(shared_server: Server, tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(b"1")
+    for options in ((), ("--alias", "best"), ("--parent", "fine-tuned=:1", "--parent", "merged=@best")):
+        shared_server.cli("push", str(tmp_path / "w"), "short/m", *options)
+    parents = json.loads(shared_server.cli("record", "short/m", "--json").stdout)["parents"]
+    versions = "namespaces/short/models/m/versions"
+    assert {(each["relation"], each["version"]) for each in parents} == {
+        ("FINE_TUNED", f"{versions}/1"),
+        ("MERGED", f"{versions}/2"),
+    }
+
+
 def test_markdown_calls_nobody(shared_server: Server, tmp_path: Path) -> None:
     (tmp_path / "w").write_bytes(b"1")
     with regsvc.connect(shared_server.endpoint) as client:

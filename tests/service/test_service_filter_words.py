@@ -30,6 +30,8 @@ LIMITS = Limits()
         ("framework == “x”", 14, "did you mean '\"'?"),
         ("prod in aliases", 1, 'did you mean "prod"?'),
         ("tags.stage == eval", 15, 'did you mean "eval"?'),
+        ("metrics.eval/f1 > 0.7", 14, 'did you mean metrics["eval/f1"]?'),
+        ("metrics.val-top-5 > 0.7", 13, 'did you mean metrics["val-top-5"]?'),
         ("metric.f1 > 0.7", 7, "did you mean metrics.f1?"),
         ("metrics.f1 > 0,7", 15, "decimals have a point"),
         ("(bad", 5, "')' is missing at the end"),

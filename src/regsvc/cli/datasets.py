@@ -101,7 +101,7 @@ def show(ctx: click.Context, ref: str, as_json: bool) -> None:
 def compare(ctx: click.Context, before: str, after: str, output: str | None, as_json: bool) -> None:
     """Show what changed between two datasets: schema, rows, and the drift of each column, the largest first.
 
-    :N as the second is a version of the first: regsvc dataset compare team/tx:1 :2
+    :N as the second is a version of the first: regsvc dataset compare team/transactions:1 :2
     """
     if output is not None and Path(output).suffix not in FORMATS:
         raise click.BadParameter(f"it ends with one of {', '.join(FORMATS)}", param_hint="--output")

@@ -46,7 +46,7 @@ def lineage(
     """Show what REF was made from, and what was made from it, as two trees.
 
     REF is a version, a build, or the URI of a model of elsewhere: regsvc lineage hf:org/model --down tells what is
-    affected by it, and regsvc lineage --dataset team/tx:1 what is affected by a dataset.
+    affected by it, and regsvc lineage --dataset team/transactions:1 what is affected by a dataset.
     """
     if (ref is None) == (dataset is None):
         raise click.UsageError("give a REF or a --dataset")

@@ -80,7 +80,7 @@ def files(ctx: click.Context, ref: str, as_json: bool) -> None:
 
 @click.group()
 def alias() -> None:
-    """List and set aliases, and see their history. There is no removing: an alias keeps naming a version."""
+    """List and set aliases, and see their history."""
 
 
 @alias.command("ls")

@@ -22,6 +22,7 @@ from regsvc.cli.output import (
 )
 from regsvc.cli.output import table as new_table
 from regsvc.cli.records import print_rows
+from regsvc.cli.references import beside
 from regsvc.client.client import Client
 from regsvc.client.promoting import AliasRules, Approval, Promotability
 from regsvc.client.records import Alias
@@ -57,7 +58,9 @@ def promote(
     Exit status 1 when it is refused, and nothing has moved then; the message names what is in the way.
     """
     client = _client(ctx, ref)
-    done = client.promote(ref, alias_name, expect=expect, reason=reason, dry_run=dry_run)
+    done = client.promote(
+        ref, alias_name, expect=expect and beside(expect, ref), reason=reason, dry_run=dry_run
+    )
     allowed = done.promotability.allowed
     if as_json:
         emit_json(
@@ -102,6 +105,7 @@ def rollback(
     """
     if mark_bad and not reason.strip():
         raise click.UsageError("--mark-bad needs a --reason")
+    to, expect = to and beside(to, name), expect and beside(expect, name)
     done = _client(ctx, name).rollback(
         name, to=to, expect=expect, reason=reason, mark_bad=mark_bad, dry_run=dry_run
     )
@@ -183,6 +187,7 @@ def gate_test(
     ctx: click.Context, name: str, ref: str, expression: str, current: str | None, as_json: bool
 ) -> None:
     """Say what the gate of an alias thinks of REF, moving nothing. Exit status 1 when it is closed."""
+    ref, current = beside(ref, name), current and beside(current, name)
     found = _client(ctx, name).test_gate(name, ref, gate=expression, current=current)
     if as_json:
         emit_json(promotability_document(found))

@@ -6,16 +6,23 @@ from collections.abc import Sequence
 
 from regsvc import refs
 
+_SHORT = (":", "@", "/builds/")
+
+
+def beside(reference: str, first: str) -> str:
+    """A reference that begins with `:`, `@` or `/builds/` is of the first one's model and server.
+
+    Raises `NameInvalid` if the first itself is short.
+    """
+    if not reference.startswith(_SHORT):
+        return reference
+    server, source = refs.parse_source(first)
+    return f"regsvc://{server}/{source.model}{reference}" if server else f"{source.model}{reference}"
+
 
 def whole_sources(references: Sequence[str]) -> list[str]:
-    """Versions and builds: one that begins with `:`, `@` or `/builds/` is of the first one's model and server.
-
-    Raises `NameInvalid`, also when the first itself is short.
-    """
-    first, *others = references
-    server, source = refs.parse_source(first)
-    home = f"regsvc://{server}/{source.model}" if server else str(source.model)
-    return [first, *(home + each if each.startswith((":", "@", "/builds/")) else each for each in others)]
+    """Versions and builds, each `beside` the first."""
+    return [references[0], *(beside(each, references[0]) for each in references[1:])]
 
 
 def whole_datasets(references: Sequence[str]) -> list[str]:

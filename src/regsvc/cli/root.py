@@ -74,5 +74,5 @@ def regsvc(server: str | None) -> None:
     """A model registry: push, pull and watch models and the builds that make them.
 
     REF is [regsvc://host[:port]/][NAMESPACE/]MODEL, then :N, @ALIAS or @b3:DIGEST; with none of them the
-    latest version.
+    latest version. Where a command takes several of one model, those behind the first may begin with : or @.
     """

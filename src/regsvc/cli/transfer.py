@@ -20,6 +20,7 @@ from regsvc.cli.output import (
 )
 from regsvc.cli.pairs import metric_option, param_option, tag_option
 from regsvc.cli.records import captured, record_options
+from regsvc.cli.references import beside
 from regsvc.client.records import Param, Progress
 
 Listener = Callable[[Progress], None]
@@ -69,6 +70,9 @@ def push(
     itself; run it again after it was killed and it sends what is missing.
     """
     client = connect_from_context(ctx)
+    own = str(
+        refs.parse_reference(model).version.model
+    )  # a parent of another server would be one of elsewhere
     with _bar("push", quiet=as_json) as listener:
         pushed = client.push(
             path,
@@ -79,7 +83,7 @@ def push(
             description=description,
             card=card.read() if card is not None else "",
             labels=labels,
-            parents=parents,
+            parents={beside(name, own): relation for name, relation in parents.items()},
             datasets=datasets,
             framework=framework,
             format=format,

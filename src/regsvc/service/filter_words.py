@@ -41,6 +41,7 @@ _SIGNS = {
 }
 """Longest first: the first that fits is it."""
 _OPERATOR = re.compile(r"[_@]?([^_@].*?)_?")
+_KEY = re.compile(r"\b(metrics|params|tags|packages)\.(\w+(?:[-/.]\w+)+)", re.ASCII)
 _END = "<EOF>"
 _SHOWN = 60
 """Characters of what is repeated."""
@@ -76,10 +77,16 @@ def _unknown(text: str, position: int, name: str, suggest: Suggest) -> str:
     said = f"'{name[:_SHOWN]}' is not known here"
     if text[position : position + 1] == "(":
         return f"{said}: there is no such function"
-    meant = suggest(name)
+    meant = _bracketed(text, position) or suggest(name)
     if not meant and name.isidentifier() and _is_compared(text, position, name):
         meant = f'"{name}"'
     return f"{said}; {_meant(meant)}" if meant else said
+
+
+def _bracketed(text: str, position: int) -> str:
+    """The key of a map that is no identifier, and has to stand in brackets: `metrics.eval/f1`."""
+    found = next((each for each in _KEY.finditer(text) if each.start(2) < position < each.end()), None)
+    return f'{found[1]}["{found[2]}"]' if found else ""
 
 
 def _is_compared(text: str, position: int, name: str) -> bool:
