@@ -24,8 +24,8 @@ from regsvc.service.reading import ChunkReader, VersionReader
 from regsvc.service.recording import Records
 from regsvc.service.recovery import recover
 from regsvc.service.registry import Registry
-from regsvc.service.schedules import Schedules
 from regsvc.service.retention import Retention
+from regsvc.service.schedules import Schedules
 from regsvc.service.search import Searcher
 from regsvc.service.series import Series
 from regsvc.service.templates import Templates
