@@ -52,8 +52,8 @@ def main() -> None:
             deploy(story, source, tuned)
             night(story)
             mirrored(story, work / "mirror")
-            collected(story, work / "registry/packs")
             report(story, work / "registry")
+            collected(story, work / "registry/packs")
         holds("no process of the demo is left", not children())
     say(f"Everything held, in {time.monotonic() - began:.0f} s.", "bold green")
 

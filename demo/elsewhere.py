@@ -28,7 +28,7 @@ def mirrored(story: Story, data: Path) -> None:
             reader.start()
             wait_for(lambda: place.seq, "the mirror to catch up")
             seen = place.seq
-            story.command.json("note", f"{MODEL}:1", "served for a year")
+            story.command.json("note", "add", f"{MODEL}:1", "served for a year")
             wait_for(lambda: place.seq > seen, "the mirror to follow")
             _equal(story, other)
             mirror.terminate()

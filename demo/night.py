@@ -16,7 +16,7 @@ from demo.telling import MODEL, Story, heading, holds, say, show
 TEMPLATE, ALIAS = f"{MODEL}/nightly", f"{MODEL}@nightly"
 BOLD, CAREFUL = 3.0, 0.02
 """Noise in a layer, as a part of its spread: more than the model stands, and less."""
-GATE = "version.metrics.accuracy > 0.95 && version.metrics.accuracy >= current.metrics.accuracy"
+GATE = "version.metrics.accuracy > 0.9 && version.metrics.accuracy >= current.metrics.accuracy"
 
 
 def night(story: Story) -> None:
@@ -41,10 +41,9 @@ def night(story: Story) -> None:
         first = _followed(story, _queued_by_event(story))
         run = first["run"]
         holds("the new data had a build queued", run["trigger"] == "event" and run["runner"] == "night-1")
-        [version] = first["versions"]
+        holds("its version is published", len(first["versions"]) == 1)
         say(f"  promotion: {first['tags']['promotion']}")
-        holds("its version is there, but the gate kept it out", _named(story) == f"{MODEL}:1")
-        show(story, "compare", f"{MODEL}:1", version, "--no-tensors")
+        holds("but the gate kept it out", _named(story) == f"{MODEL}:1")
 
         again = command.json("rerun", first["build"], "--param", f"noise={CAREFUL}")
         second = _followed(story, again["build"])
