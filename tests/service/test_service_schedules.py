@@ -190,6 +190,7 @@ def test_many_that_are_due_together_all_run(house: House) -> None:
 def test_a_trigger_that_replaces_another_asks_its_own_condition(house: House) -> None:
     triggers = Triggers(house.app.catalog, house.app.limits)
     house.app.templates.set(NAME, replace(HOURLY, triggers=('kind == "model.nothing"',)), "ann", None)
+    house.app.registry.create_model(ModelName("team", "old"), "", Request("", "", b""))
     while triggers.turn():
         pass
     house.app.templates.set(NAME, replace(HOURLY, triggers=('kind == "model.created"',)), "ann", None)
