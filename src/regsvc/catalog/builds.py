@@ -227,8 +227,8 @@ def request_cancel(tx: Transaction, build: Build) -> None:
         tx.notify(QUEUE)
 
 
-def end(tx: Transaction, build: Build, state: BuildState, reason: str) -> None:
-    """End a running or queued build, and its running steps."""
+def end(tx: Transaction, build: Build, state: BuildState, reason: str, **told: object) -> None:
+    """End a running or queued build, and its running steps. `told` is said in the event."""
     step_state = StepState.SUCCEEDED if state is BuildState.SUCCEEDED else StepState.CANCELLED
     revision = _changed(tx, build)
     running = "SELECT number, name FROM steps WHERE build_id = ? AND state = ? ORDER BY number"
@@ -242,7 +242,7 @@ def end(tx: Transaction, build: Build, state: BuildState, reason: str) -> None:
         "UPDATE steps SET state = ?, ended_at = ?, revision = ? WHERE build_id = ? AND state = ?",
         [step_state, tx.now, revision, build.id, StepState.RUNNING],
     )
-    events.record(tx, "build.ended", build.name.wire, state=state.name)
+    events.record(tx, "build.ended", build.name.wire, state=state.name, **told)
 
 
 def start_step(tx: Transaction, build: Build, name: str) -> Step:

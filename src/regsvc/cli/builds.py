@@ -237,6 +237,7 @@ def _show(found: Build) -> None:
         "created": human_time(found.created),
         "ended": human_time(found.ended),
         "versions": " ".join(found.versions),
+        **_run_facts(found),
         "log": f"{found.log_seq} lines, {found.log_bytes} bytes",
         "description": found.description,
         **{f"param {key}": str(value) for key, value in sorted(found.params.items())},
@@ -255,6 +256,27 @@ def _show(found: Build) -> None:
             seconds, reason = _between(step.started, step.ended), _one_line(step.reason)
             _add_row(steps, str(step.number), step.name, step.state, seconds, reason)
         console().print(steps)
+
+
+def _run_facts(found: Build) -> dict[str, str]:
+    run = found.run
+    if run is None:
+        return {}
+    return {
+        "template": f"{run.template}, revision {run.revision}",
+        "trigger": " ".join((run.trigger, run.cause)).strip(),
+        "author": run.author,
+        "attempt": str(run.attempt),
+        "not before": human_time(run.not_before) if run.not_before else "",
+        "runner": run.runner,
+        "started": human_time(run.started) if run.started else "",
+        "source": run.source,
+        **{f"input {folder}": reference for folder, reference in run.inputs.items()},
+        "needs": " ".join(run.labels),
+        "retry of": run.retry_of,
+        "rerun of": run.rerun_of,
+        "followed by": " ".join(run.followed_by),
+    }
 
 
 def _add_row(table: Table, *cells: str) -> None:

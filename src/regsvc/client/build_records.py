@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +44,47 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Run:
+    """How a template made a build."""
+
+    template: str
+    """`team/fraud/nightly`"""
+    revision: int
+    trigger: str
+    """`call`, `schedule`, `event` or `retry`."""
+    cause: str
+    """Of a schedule the time it was due, of an event its number."""
+    author: str
+    """Who called, as the client said."""
+    attempt: int
+    inputs: Mapping[str, str]
+    """Reference by folder."""
+    source: str
+    """Reference of a version, or `URL@COMMIT`; empty for none."""
+    labels: tuple[str, ...]
+    retry_of: str
+    """The build whose next attempt it is, or empty."""
+    rerun_of: str
+    followed_by: tuple[str, ...]
+    """Builds that repeat it."""
+    runner: str
+    """Who took it, or empty."""
+    started: datetime | None
+    not_before: datetime | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`; times are RFC 3339."""
+        return {
+            **asdict(self),
+            "inputs": dict(self.inputs),
+            "labels": list(self.labels),
+            "followed_by": list(self.followed_by),
+            "started": _json_time(self.started),
+            "not_before": _json_time(self.not_before),
+        }
+
+
+@dataclass(frozen=True)
 class Build:
     """One run that made, or tried to make, a version."""
 
@@ -51,7 +92,7 @@ class Build:
     """`team/fraud/builds/7`"""
     number: int
     state: str
-    """RUNNING, SUCCEEDED, FAILED, CANCELLED or LOST."""
+    """QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED or LOST."""
     reason: str
     created: datetime | None
     ended: datetime | None
@@ -70,6 +111,8 @@ class Build:
     log_digest: str
     """Digest of the sealed log, 64 hex digits, or empty."""
     cancel_requested: bool
+    run: Run | None = None
+    """How a template made it."""
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`; times are RFC 3339."""
@@ -90,6 +133,7 @@ class Build:
             "log_bytes": self.log_bytes,
             "log_digest": self.log_digest,
             "cancel_requested": self.cancel_requested,
+            "run": None if self.run is None else self.run.to_json(),
         }
 
 
@@ -211,6 +255,8 @@ def short_name(wire: str) -> str:
         return wire
     if parts[4] == "builds":
         return str(refs.build_from_wire(wire))
+    if parts[4] == "templates":
+        return str(refs.template_from_wire(wire))
     return str(refs.version_from_wire(wire)) if parts[4] in ("versions", "aliases") else wire
 
 
@@ -233,6 +279,28 @@ def build_from_wire(build: Any) -> Build:
         log_bytes=build.log_bytes,
         log_digest=build.log_digest,
         cancel_requested=build.cancel_requested,
+        run=_run_from_wire(build.run) if build.HasField("run") else None,
+    )
+
+
+def _run_from_wire(run: Any) -> Run:
+    git = run.source.git
+    return Run(
+        template=short_name(run.template),
+        revision=run.revision,
+        trigger=run.trigger,
+        cause=run.cause,
+        author=run.author,
+        attempt=run.attempt,
+        inputs={each.folder: short_name(each.version) for each in run.inputs},
+        source=f"{git.url}@{git.commit}" if git.url else short_name(run.source.version),
+        labels=tuple(run.labels),
+        retry_of=short_name(run.retry_of),
+        rerun_of=short_name(run.rerun_of),
+        followed_by=tuple(map(short_name, run.followed_by)),
+        runner=run.runner,
+        started=_time(run, "start_time"),
+        not_before=_time(run, "not_before"),
     )
 
 

@@ -13,6 +13,7 @@ from regsvc.client.verbs.models import Models
 from regsvc.client.verbs.promotions import Promotions
 from regsvc.client.verbs.records import Records
 from regsvc.client.verbs.runners import Runners
+from regsvc.client.verbs.templates import Templates
 from regsvc.client.verbs.webhooks import Webhooks
 from regsvc.refs import DEFAULT_NAMESPACE
 
@@ -34,7 +35,7 @@ def connect(endpoint: str | None = None) -> Client:
     return Client(endpoint or os.environ.get(ENDPOINT_VARIABLE) or DEFAULT_ENDPOINT)
 
 
-class Client(Models, Promotions, Records, Metrics, Builds, Deployments, Runners, Webhooks):
+class Client(Models, Promotions, Records, Metrics, Builds, Deployments, Templates, Runners, Webhooks):
     """A model registry. Any number of threads may use one; close it, or use it as a context manager.
 
     References are `[namespace/]model[:N | @alias | @b3:HEX]`; one that begins with `regsvc://host[:port]/` goes

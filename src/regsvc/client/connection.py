@@ -31,6 +31,7 @@ from regsvc.v1 import (
     registry_pb2_grpc,
     runner_pb2_grpc,
     search_pb2_grpc,
+    template_pb2_grpc,
     webhook_pb2_grpc,
 )
 from regsvc.version import __version__
@@ -90,6 +91,7 @@ class Connection:
         self.deployments = deployment_pb2_grpc.DeploymentServiceStub(self._channel)
         self.events = event_pb2_grpc.EventServiceStub(self._channel)
         self.runners = runner_pb2_grpc.RunnerServiceStub(self._channel)
+        self.templates = template_pb2_grpc.TemplateServiceStub(self._channel)
         self.webhooks = webhook_pb2_grpc.WebhookServiceStub(self._channel)
         self.capabilities_stub = capabilities_pb2_grpc.CapabilitiesServiceStub(self._channel)
         self._lock = threading.Lock()  # protects _capabilities and _bulk

@@ -10,6 +10,8 @@ from enum import IntEnum
 from typing import Any
 
 ParamValue = str | int | float | bool
+MAX_BACKOFF = 24 * 3600
+"""Seconds before another attempt, also when they are doubled."""
 _PARAM = re.compile(r"\$\{params\.([^}]*)\}")
 
 

@@ -15,6 +15,7 @@ from regsvc.server.accesslog import AccessLogInterceptor
 from regsvc.server.activity import Activity
 from regsvc.server.admission import Admission
 from regsvc.server.artifacts import ArtifactServicer
+from regsvc.server.automation import Automation
 from regsvc.server.builds import BuildServicer
 from regsvc.server.capabilities import CapabilitiesServicer
 from regsvc.server.compare import CompareServicer
@@ -183,11 +184,14 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     await server.start()
     for name in ("", *SERVICES):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+    automation = Automation(app, hub)
     dispatcher.start()
+    automation.start()
     log.info("serving", extra={"address": address})
     ready(address)
     await stop.wait()
     await _drain(server, checks, hub, activity, config.grace)
+    await automation.stop()
     await dispatcher.stop(WEBHOOK_GRACE)
     await poster.close()
     app.uploads.stop()

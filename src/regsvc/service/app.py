@@ -22,9 +22,11 @@ from regsvc.service.reading import ChunkReader, VersionReader
 from regsvc.service.recording import Records
 from regsvc.service.recovery import recover
 from regsvc.service.registry import Registry
+from regsvc.service.schedules import Schedules
 from regsvc.service.search import Searcher
 from regsvc.service.series import Series
 from regsvc.service.templates import Templates
+from regsvc.service.triggers import Triggers
 from regsvc.service.uploads import Uploads
 from regsvc.service.webhooks import Webhooks
 from regsvc.store import PackStore
@@ -76,6 +78,8 @@ class RegistryApp:
         self.webhooks = Webhooks(self.catalog, pager, self.limits, self.store_id)
         self.templates = Templates(self.catalog, pager, self.limits)
         self.queue = Queue(self.catalog, self.limits)
+        self.schedules = Schedules(self.catalog, self.limits)
+        self.triggers = Triggers(self.catalog, self.limits)
         self.housekeeping = Housekeeping(self.catalog, self.builds, self.logs, self.uploads, self.limits)
         self.housekeeping.start()
 

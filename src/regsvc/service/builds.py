@@ -26,6 +26,7 @@ from regsvc.service.checks import (
     check_time,
     record_size,
 )
+from regsvc.service.endings import end_build
 from regsvc.service.limits import Limits
 from regsvc.service.paging import Page, Pager, PageRequest
 
@@ -173,7 +174,12 @@ class Builds:
             build = builds.find(tx, name)
             if build.state is BuildState.QUEUED:
                 builds.request_cancel(tx, build)
-                builds.end(tx, build, BuildState.CANCELLED, "it was cancelled before a runner took it")
+                end_build(
+                    tx,
+                    builds.find(tx, name),
+                    BuildState.CANCELLED,
+                    "it was cancelled before a runner took it",
+                )
             elif build.state is not BuildState.CANCELLED:
                 builds.request_cancel(tx, builds.find_running(tx, name))
             return whole_view(tx, name)
@@ -187,7 +193,7 @@ class Builds:
         def finish(tx: Transaction) -> BuildView:
             build = builds.find(tx, name)
             if build.state is not state:
-                builds.end(tx, builds.find_running(tx, name), state, reason)
+                end_build(tx, builds.find_running(tx, name), state, reason)
             return whole_view(tx, name)
 
         return self._catalog.write(finish)
@@ -202,7 +208,7 @@ class Builds:
         def mark(tx: Transaction) -> None:
             for name in builds.lapsed(tx, tx.now):
                 seconds = self._limits.build_lease_us / 1_000_000
-                builds.end(
+                end_build(
                     tx,
                     builds.find(tx, name),
                     BuildState.LOST,

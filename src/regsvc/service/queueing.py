@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from regsvc.catalog import builds, requests, runs, templates, versions
+from regsvc.catalog import builds, events, requests, runs, templates, versions
 from regsvc.catalog.builds import BuildState
 from regsvc.catalog.database import Catalog, Reader, Transaction, now_us
 from regsvc.catalog.records import Metadata
@@ -21,6 +21,7 @@ from regsvc.errors import (
     NotQueued,
     NotRun,
     QueueFull,
+    RegsvcError,
 )
 from regsvc.refs import BuildName, ModelName, TemplateName, version_from_wire
 from regsvc.service.authors import author_of
@@ -85,11 +86,10 @@ class Queue:
             if run is None:
                 raise NotRun(f"no template made build {name}", build=name.wire)
             old = run.new
-            for version in [each.version for each in old.inputs] + [old.source.version if old.source else ""]:
-                if version:
-                    versions.resolve(tx, version_from_wire(version))
             new = replace(
                 old,
+                inputs=_inputs(tx, old.inputs),
+                source=_source(tx, old.source),
                 params={**old.params, **params},
                 why=Why("call", "call", author=author),
                 lost=0,
@@ -153,14 +153,13 @@ def new_run(
     if missing is not None:
         shown = missing[:60]
         raise InvalidArgument(f"a step of {found.name} names param '{shown}', which is not given", key=shown)
-    source = template.source
     return NewRun(
         found.name,
         found.template_id,
         found.id,
         whole,
-        tuple(Input(_numbered(db, each.version), each.folder) for each in template.inputs),
-        Source(_numbered(db, source.version)) if source is not None and source.version else source,
+        _inputs(db, template.inputs),
+        _source(db, template.source),
         template.labels,
         why,
     )
@@ -172,12 +171,64 @@ def enqueue(tx: Transaction, new: NewRun) -> tuple[int, BuildName]:
     return runs.queue(tx, new)
 
 
+def enqueue_unasked(tx: Transaction, found: Revision, why: Why, limits: Limits) -> int | None:
+    """Queue a build that nobody asked for; gives its id, or None.
+
+    As nobody hears of an error, a reference that does not exist makes a FAILED build with the reason, and a full
+    queue an event.
+    """
+    try:
+        check_room(tx, found.name.model)
+    except QueueFull as error:
+        events.record(
+            tx,
+            "template.skipped",
+            found.name.wire,
+            trigger=why.trigger,
+            cause=why.cause,
+            reason=error.message,
+        )
+        return None
+    try:
+        build_id, _ = runs.queue(tx, new_run(tx, found, {}, why, limits))
+    except RegsvcError as error:
+        template = found.template
+        new = NewRun(
+            found.name,
+            found.template_id,
+            found.id,
+            template.params,
+            template.inputs,
+            template.source,
+            template.labels,
+            why,
+        )
+        build_id, _ = runs.queue(tx, new)
+        builds.end(
+            tx,
+            builds.get(tx, build_id),
+            BuildState.FAILED,
+            f"it cannot begin: {error.message}",
+            template=found.name.wire,
+            attempt=new.attempt,
+        )
+    return build_id
+
+
 def check_room(db: Reader, model: ModelName) -> None:
     """Raises `QueueFull`."""
     if runs.count_queued(db, model) >= MAX_QUEUED:
         raise QueueFull(
             f"{MAX_QUEUED} builds of {model} wait for a runner", model=model.wire, limit=MAX_QUEUED
         )
+
+
+def _inputs(db: Reader, inputs: Sequence[Input]) -> tuple[Input, ...]:
+    return tuple(Input(_numbered(db, each.version), each.folder) for each in inputs)
+
+
+def _source(db: Reader, source: Source | None) -> Source | None:
+    return Source(_numbered(db, source.version)) if source is not None and source.version else source
 
 
 def _numbered(db: Reader, name: str) -> str:

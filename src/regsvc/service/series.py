@@ -28,6 +28,8 @@ MAX_SERIES = 2_000
 """Series of a version's evaluations."""
 MAX_CHOICE = 4_000_000
 """Points to choose a few from: 24 bytes each in memory."""
+MAX_TOLD = 20
+"""Metrics whose last value the event of an evaluation has, for filters such as of triggers."""
 _PAGE = 10_000
 
 
@@ -91,6 +93,7 @@ class Series:
             check_key(point.key, self._limits)
             check_time(point.at, f"a point of '{point.key}'")
         check_finite((point.key, point.value) for point in points)
+        last = {point.key: point.value for point in points}
 
         def add(tx: Transaction) -> None:
             if requests.replay(tx, request) is not None:
@@ -102,7 +105,10 @@ class Series:
                     f"{version.ref} has more than {MAX_SERIES} series of evaluations", limit=MAX_SERIES
                 )
             models.touch(tx, models.find_id(tx, version.model))
-            events.record(tx, "version.evaluated", version.ref.wire, source=source, points=len(points))
+            told = {f"metric.{key}": value for key, value in list(last.items())[:MAX_TOLD]}
+            events.record(
+                tx, "version.evaluated", version.ref.wire, source=source, points=len(points), **told
+            )
             requests.remember(tx, request, version.ref.wire)
 
         self._catalog.write(add)

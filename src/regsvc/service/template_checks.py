@@ -11,7 +11,7 @@ from regsvc.catalog.database import now_us
 from regsvc.catalog.records import Metadata
 from regsvc.content import template as content
 from regsvc.content.manifest import PathError, check_path
-from regsvc.content.template import Source, Template
+from regsvc.content.template import MAX_BACKOFF, Source, Template
 from regsvc.errors import InvalidArgument, NameInvalid, ResourceExhausted
 from regsvc.service import cron
 from regsvc.service.checks import check_key, check_metadata, check_step_name, check_text
@@ -30,8 +30,6 @@ MAX_VARIABLES = 1_000
 MAX_LABELS = 20
 MAX_TRIGGERS = 20
 MAX_RETRIES = 20
-MAX_BACKOFF = 24 * 3600
-"""Seconds before another attempt, also when they are doubled."""
 MAX_URL_BYTES = 2_048
 MAX_COMMIT_BYTES = 250
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)

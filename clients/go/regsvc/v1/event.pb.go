@@ -38,7 +38,7 @@ type Event struct {
 	// Name of the resource it happened to.
 	Resource string `protobuf:"bytes,4,opt,name=resource,proto3" json:"resource,omitempty"`
 	// More about it, by kind: version.created has digest, size, files; alias.set has version and
-	// previous_version; build.ended has state; step.* have step, number and state;
+	// previous_version; build.ended has state and, when a template queued it, template and attempt; step.* have step, number and state;
 	// build.queued has template, trigger, attempt; build.started has template, runner, attempt; version.evaluated has source,
 	// points and, of at most 20 keys, the last value as metric.KEY; template.skipped has trigger, cause and reason.
 	Attributes    map[string]string `protobuf:"bytes,5,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`

@@ -53,7 +53,7 @@ export type Event = Message<"regsvc.v1.Event"> & {
 
   /**
    * More about it, by kind: version.created has digest, size, files; alias.set has version and
-   * previous_version; build.ended has state; step.* have step, number and state;
+   * previous_version; build.ended has state and, when a template queued it, template and attempt; step.* have step, number and state;
    * build.queued has template, trigger, attempt; build.started has template, runner, attempt; version.evaluated has source,
    * points and, of at most 20 keys, the last value as metric.KEY; template.skipped has trigger, cause and reason.
    *
