@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
 from server import automation as auto
 from server.automation import Runner
-from server.wire import Wire, lines
+from server.wire import LIMIT, Wire, lines
 from support import Server, wait_until
 
 from regsvc.v1 import build_pb2 as bld
@@ -130,3 +131,31 @@ def test_a_runner_killed_while_the_server_is_away_gets_a_whole_lease_and_is_then
     with Wire(server) as wire:
         wait_until(lambda: wire.build(build).state == LOST)
         assert states(wire, "retry/both") == [LOST, QUEUED]
+
+
+def test_a_runner_that_dies_at_any_stage_leaves_what_was_acknowledged_and_no_more(short: Server) -> None:
+    """After the claim, in a step, in an upload, and after the publication: the next attempt is there each time."""
+    with Wire(short) as wire:
+        builds = {}
+        for stage in ("claimed", "step", "upload", "published"):
+            auto.put(wire, f"dies/{stage}", retries=pb.TemplateRetries(lost=1))
+            builds[stage] = auto.start(wire, f"dies/{stage}").name
+            auto.claim(wire, builds[stage])
+        request = bld.StartStepRequest(build=builds["step"], step="train")
+        wire.builds.StartStep(request, timeout=LIMIT)
+        # Its clock is an hour off, and so are the times of what it says; the lease goes by the server's.
+        line = lines(1, b"epoch 1")[0]
+        line.time.FromSeconds(int(time.time()) + 3600)
+        wire.append(builds["step"], [line])
+        upload = wire.start("dies/upload", builds["upload"])
+        wire.write_file(upload, "w", b"half")
+        wire.push("dies/published", {"w": b"whole"}, builds["published"])
+        for stage, build in builds.items():
+            wait_until(lambda: wire.build(build).state == LOST)  # noqa: B023
+            assert states(wire, f"dies/{stage}") == [LOST, QUEUED]
+        assert [step.state for step in wire.build(builds["step"]).steps] == [bld.STEP_STATE_CANCELLED]
+        assert [each.text for each in wire.log(builds["step"])] == [b"epoch 1"]
+        with wire.refused("FAILED_PRECONDITION", "BUILD_ENDED"):
+            wire.commit(upload)
+        assert wire.versions("dies/upload") == []
+        assert wire.versions("dies/published") == [1]

@@ -12,7 +12,7 @@ from server.wire import LIMIT, Wire, name_of
 from support import Server, wait_until
 
 from regsvc.v1 import build_pb2 as bld
-from regsvc.v1 import metric_pb2, metric_pb2_grpc, run_pb2
+from regsvc.v1 import dataset_pb2, dataset_pb2_grpc, metric_pb2, metric_pb2_grpc, run_pb2
 from regsvc.v1 import registry_pb2 as reg
 from regsvc.v1 import template_pb2 as pb
 
@@ -171,6 +171,20 @@ def test_a_trigger_whose_template_names_what_does_not_exist_leaves_a_failed_buil
         [build] = auto.builds(wire, "trg/refs")
         assert build.state == FAILED
         assert "trg/gone does not exist" in build.reason
+
+
+def test_a_new_version_of_a_dataset_runs_what_waits_for_it(server: Server) -> None:
+    with Wire(server) as wire:
+        stub = dataset_pb2_grpc.DatasetServiceStub(wire.channel)
+        prefix = "namespaces/trg/datasets/rows/"
+        auto.put(wire, "trg/data", **trigger(f'kind == "dataset.created" && resource.startsWith("{prefix}")'))
+        for dataset, digest in (("other", "1" * 64), ("rows", "2" * 64)):
+            parent = f"namespaces/trg/datasets/{dataset}"
+            request = dataset_pb2.RegisterDatasetRequest(parent=parent, digest=digest)
+            stub.RegisterDataset(request, timeout=LIMIT)
+        wait_until(lambda: auto.builds(wire, "trg/data"))
+        settled(wire)
+        assert len(auto.builds(wire, "trg/data")) == 1
 
 
 def test_a_server_that_stops_ends_its_tasks(start_server: Callable[..., Server]) -> None:

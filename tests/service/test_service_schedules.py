@@ -1,4 +1,4 @@
-"""Schedules with a clock that the test sets: what runs, what was missed, what overlaps."""
+"""Schedules with a clock that the test sets: what runs, what was missed, what overlaps; triggers, turn by turn."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from regsvc.catalog import events
+from regsvc.catalog import events, templates
 from regsvc.catalog.builds import BuildState
 from regsvc.catalog.requests import Request
 from regsvc.content.template import Input, Missed, Overlap, Schedule, Step, Template
 from regsvc.refs import ModelName, TemplateName
 from regsvc.service.app import RegistryApp
 from regsvc.service.builds import BuildView
+from regsvc.service.events import BATCH
 from regsvc.service.limits import Limits
 from regsvc.service.paging import PageRequest
 from regsvc.service.schedules import Schedules
+from regsvc.service.triggers import Triggers
 
 MODEL = ModelName("team", "fraud")
 NAME = TemplateName(MODEL, "nightly")
@@ -183,3 +185,41 @@ def test_many_that_are_due_together_all_run(house: House) -> None:
     due = [house.put(HOURLY, name) for name in names]
     found = house.at(max(due))
     assert {view.run.new.template for view in found if view.run} == set(names)
+
+
+def test_a_trigger_that_replaces_another_asks_its_own_condition(house: House) -> None:
+    triggers = Triggers(house.app.catalog, house.app.limits)
+    house.app.templates.set(NAME, replace(HOURLY, triggers=('kind == "model.nothing"',)), "ann", None)
+    house.app.registry.create_model(ModelName("team", "old"), "", Request("", "", b""))
+    while triggers.turn():
+        pass
+    house.app.templates.set(NAME, replace(HOURLY, triggers=('kind == "model.created"',)), "ann", None)
+    house.app.registry.create_model(ModelName("team", "new"), "", Request("", "", b""))
+    while triggers.turn():
+        pass
+    assert [view.run.new.why.trigger for view in house.builds() if view.run] == ["event"]
+
+
+def test_a_trigger_looks_at_each_event_once_whoever_looks(house: House) -> None:
+    """Two that look at the same events, as after a crash: positions in memory are lost, those in the catalog hold."""
+    house.app.templates.set(NAME, replace(HOURLY, triggers=('kind == "model.created"',)), "ann", None)
+    for number in range(3):
+        house.app.registry.create_model(ModelName("team", f"m{number}"), "", Request("", "", b""))
+        for triggers in (Triggers(house.app.catalog, house.app.limits) for _ in range(2)):
+            while triggers.turn():
+                pass
+            for view in house.builds():
+                if view.build.state is BuildState.QUEUED:
+                    house.end(view)
+        assert len(house.builds()) == number + 1
+
+
+def test_what_lets_nothing_through_is_not_looked_at_for_ever(house: House) -> None:
+    house.app.templates.set(NAME, replace(HOURLY, triggers=('kind == "x"',)), "ann", None)
+    for number in range(BATCH):
+        house.app.registry.create_model(ModelName("team", f"m{number}"), "", Request("", "", b""))
+    triggers = Triggers(house.app.catalog, house.app.limits)
+    while triggers.turn():
+        pass
+    [kept] = house.app.catalog.read(templates.triggers)
+    assert kept.seq >= BATCH

@@ -14,9 +14,6 @@ from regsvc.content import template as content
 from regsvc.content.template import Input, ParamValue, Source
 from regsvc.refs import BuildName, ModelName, TemplateName
 
-_SCAN = 200
-"""Queued builds that are read at once while some are looked for that a runner may take."""
-
 _FOLLOWERS = 100
 """Of a build that is repeated over and over the newest are told."""
 
@@ -34,6 +31,14 @@ LEFT JOIN builds b ON b.id = r.rerun_of
 """
 
 
+# The lease is 0 of all that wait; said here, the index gives them in order.
+_QUEUED = """
+FROM builds b
+JOIN runs r ON r.build_id = b.id
+JOIN models m ON m.id = b.model_id
+JOIN namespaces n ON n.id = m.namespace_id
+WHERE b.state = ? AND b.lease_until = 0
+"""
 _RUNNING = """
 SELECT r.runner, r.session, n.name, m.name, b.number
 FROM builds b
@@ -176,28 +181,26 @@ def count_queued(db: Reader, model: ModelName) -> int:
 
 def waiting(db: Reader, now: int, labels: frozenset[str], limit: int) -> tuple[list[BuildName], int | None]:
     """Builds that a runner with these labels may take, oldest first; and when the next one will be due."""
-    found: list[BuildName] = []
-    last, due = 0, None
-    while len(found) < limit:
-        rows = db.rows(
-            "SELECT b.id, n.name, m.name, b.number, r.labels, r.not_before FROM builds b"
-            " JOIN runs r ON r.build_id = b.id JOIN models m ON m.id = b.model_id"
-            " JOIN namespaces n ON n.id = m.namespace_id"
-            # The lease is 0 of all that wait; said here, the index gives them in order.
-            " WHERE b.state = ? AND b.lease_until = 0 AND b.id > ? ORDER BY b.id LIMIT ?",
-            [BuildState.QUEUED, last, _SCAN],
-        )
-        for build_id, namespace, model, number, wanted, not_before in rows:
-            last = build_id
-            if not labels.issuperset(json.loads(wanted)):
-                continue
-            if not_before > now:
-                due = not_before if due is None else min(due, not_before)
-            elif len(found) < limit:
-                found.append(BuildName(ModelName(namespace, model), number))
-        if len(rows) < _SCAN:
-            break
-    return found, due
+    # There are few sets of labels and perhaps many builds, which runners that may take none of them need not walk.
+    sets = db.rows(f"SELECT DISTINCT r.labels {_QUEUED}", [BuildState.QUEUED])
+    able = [text for (text,) in sets if labels.issuperset(json.loads(text))]
+    found: list[tuple[int, str, str, int]] = []
+    due: list[int] = []
+    for row in db.rows_in(
+        f"SELECT b.id, n.name, m.name, b.number {_QUEUED} AND r.not_before <= ? AND r.labels IN ({{}})"
+        f" ORDER BY b.id LIMIT {int(limit)}",
+        able,
+        before=[BuildState.QUEUED, now],
+    ):
+        found.append((row[0], row[1], row[2], row[3]))
+    for (later,) in db.rows_in(
+        f"SELECT min(r.not_before) {_QUEUED} AND r.not_before > ? AND r.labels IN ({{}})",
+        able,
+        before=[BuildState.QUEUED, now],
+    ):
+        due += [] if later is None else [later]
+    names = [BuildName(ModelName(namespace, model), number) for _, namespace, model, number in sorted(found)]
+    return names[:limit], min(due, default=None)
 
 
 def running(db: Reader) -> list[tuple[str, str, BuildName]]:

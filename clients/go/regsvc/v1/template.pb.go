@@ -506,13 +506,14 @@ func (x *TemplateRetries) GetBackoffSeconds() uint32 {
 	return 0
 }
 
-// TemplateSchedule is a cron line.
+// TemplateSchedule is a cron line. The server's clock decides alone. When it fires next is kept, and moves on together with
+// the queueing of the build: nothing runs twice. What is left out by a policy, or cannot be queued, is told as for a trigger.
 type TemplateSchedule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Five fields: minute, hour, day of month, month, day of week; `L` and `#` as Debian's cron and cronsim read them.
 	Cron string `protobuf:"bytes,1,opt,name=cron,proto3" json:"cron,omitempty"`
-	// IANA name, `Europe/Berlin`; empty is UTC. A time that summer time leaves out runs right after the change, one that comes twice runs
-	// once.
+	// IANA name, `Europe/Berlin`; empty is UTC. A time that summer time leaves out runs right after the change, one that comes
+	// twice runs once; a line whose minute or hour begins with `*` goes by elapsed time.
 	TimeZone string `protobuf:"bytes,2,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	// What was missed while the server was down.
 	Missed MissedPolicy `protobuf:"varint,3,opt,name=missed,proto3,enum=regsvc.v1.MissedPolicy" json:"missed,omitempty"`
@@ -580,11 +581,13 @@ func (x *TemplateSchedule) GetOverlap() OverlapPolicy {
 	return OverlapPolicy_OVERLAP_POLICY_UNSPECIFIED
 }
 
-// TemplateTrigger runs a template when an event passes a filter. While a build that this trigger queued still waits, more
-// events are counted as seen. Events of versions that a build of the same template published do not count.
+// TemplateTrigger runs a template when an event passes a filter, once for each, also over kills of the server. It begins with
+// what comes after it is set. While a build that this trigger queued still waits, more events are counted as seen. Events of the
+// template's own builds, of versions that those published, and of aliases that name these do not count. When the build cannot be
+// queued as a reference does not exist, a FAILED one says so; when the queue is full, an event template.skipped does.
 type TemplateTrigger struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As WatchEventsRequest.filter: `kind == "dataset.created" && resource.startsWith("datasets/team-transactions/")`,
+	// As WatchEventsRequest.filter: `kind == "dataset.created" && resource.startsWith("namespaces/team/datasets/transactions/")`,
 	// `kind == "version.evaluated" && double(attributes["metric.f1"]) < 0.6`. Required, at most 4 KiB.
 	Filter        string `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields

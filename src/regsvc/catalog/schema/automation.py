@@ -6,6 +6,7 @@ from sqlite_utils import Database
 
 from regsvc.catalog.schema.statements import run
 
+# Ids of triggers are not used again: what looks at the events knows a trigger by its id.
 # A deleted template keeps its row and its revisions: builds name them, and its revisions go on if it is set again.
 _AUTOMATION = """
 CREATE TABLE templates (
@@ -30,7 +31,7 @@ CREATE TABLE template_revisions (
 );
 
 CREATE TABLE template_triggers (
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
   template_id INTEGER NOT NULL REFERENCES templates(id),
   filter TEXT NOT NULL,
   seq INTEGER NOT NULL,

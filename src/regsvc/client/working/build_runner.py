@@ -48,7 +48,7 @@ class Happening:
 
     state: str
     """Of itself: `WAITING` (connected), `AWAY` (the server is), `DRAINING`. Of a build: `RUNNING`, `SUCCEEDED`,
-    `FAILED`, `CANCELLED`, `LOST`, `CLEANED` (what a dead runner left), `REFUSED` (a build that could not be taken)."""
+    `FAILED`, `CANCELLED`, `LOST`, `CLEANED` (what a dead runner has left of it), `REFUSED` (it could not be taken)."""
     build: str = ""
     """`team/fraud/builds/7`"""
     reason: str = ""

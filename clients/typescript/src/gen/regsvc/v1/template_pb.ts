@@ -257,7 +257,8 @@ export const TemplateRetriesSchema: GenMessage<TemplateRetries> = /*@__PURE__*/
   messageDesc(file_regsvc_v1_template, 3);
 
 /**
- * TemplateSchedule is a cron line.
+ * TemplateSchedule is a cron line. The server's clock decides alone. When it fires next is kept, and moves on together with
+ * the queueing of the build: nothing runs twice. What is left out by a policy, or cannot be queued, is told as for a trigger.
  *
  * @generated from message regsvc.v1.TemplateSchedule
  */
@@ -270,8 +271,8 @@ export type TemplateSchedule = Message<"regsvc.v1.TemplateSchedule"> & {
   cron: string;
 
   /**
-   * IANA name, `Europe/Berlin`; empty is UTC. A time that summer time leaves out runs right after the change, one that comes twice runs
-   * once.
+   * IANA name, `Europe/Berlin`; empty is UTC. A time that summer time leaves out runs right after the change, one that comes
+   * twice runs once; a line whose minute or hour begins with `*` goes by elapsed time.
    *
    * @generated from field: string time_zone = 2;
    */
@@ -300,14 +301,16 @@ export const TemplateScheduleSchema: GenMessage<TemplateSchedule> = /*@__PURE__*
   messageDesc(file_regsvc_v1_template, 4);
 
 /**
- * TemplateTrigger runs a template when an event passes a filter. While a build that this trigger queued still waits, more
- * events are counted as seen. Events of versions that a build of the same template published do not count.
+ * TemplateTrigger runs a template when an event passes a filter, once for each, also over kills of the server. It begins with
+ * what comes after it is set. While a build that this trigger queued still waits, more events are counted as seen. Events of the
+ * template's own builds, of versions that those published, and of aliases that name these do not count. When the build cannot be
+ * queued as a reference does not exist, a FAILED one says so; when the queue is full, an event template.skipped does.
  *
  * @generated from message regsvc.v1.TemplateTrigger
  */
 export type TemplateTrigger = Message<"regsvc.v1.TemplateTrigger"> & {
   /**
-   * As WatchEventsRequest.filter: `kind == "dataset.created" && resource.startsWith("datasets/team-transactions/")`,
+   * As WatchEventsRequest.filter: `kind == "dataset.created" && resource.startsWith("namespaces/team/datasets/transactions/")`,
    * `kind == "version.evaluated" && double(attributes["metric.f1"]) < 0.6`. Required, at most 4 KiB.
    *
    * @generated from field: string filter = 1;
