@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regsvc.catalog import events, fulltext, provenance, versions
+from regsvc.catalog import events, fulltext, versions
 from regsvc.catalog.chunks import PackFacts, add_notes
 from regsvc.catalog.database import Reader, Transaction
 from regsvc.catalog.storage import CHUNK_USED, FILE_USED, NOTE_USED
-from regsvc.catalog.versions import Version
 
 _FORGOTTEN = b"gone"
 """What the digest of a forgotten file begins with: nobody finds it by what it was."""
@@ -47,7 +46,7 @@ def purge(tx: Transaction, version_id: int) -> bool:
     version = versions.get(tx, version_id)
     if version.purged or version.purge_at is None or version.purge_at > tx.now:
         return False
-    _unindex(tx, version)
+    fulltext.remove_versions(tx, version.model, "v.id = ?", version_id)
     tx.run(
         "UPDATE versions SET purged = 1, description = '', bad_reason = '', record_digest = NULL WHERE id = ?",
         [version_id],
@@ -99,13 +98,6 @@ def _key(table: str) -> str:
         "approvals": "id",
     }
     return known.get(table, "key")
-
-
-def _unindex(tx: Transaction, version: Version) -> None:
-    record = provenance.find(tx, "version", version.id)
-    fulltext.remove_version(
-        tx, version.id, version.model, version.metadata.description, record.card, record.labels
-    )
 
 
 def last_file(db: Reader) -> int:

@@ -18,14 +18,29 @@ def add_version(
     )
 
 
-def remove_version(
-    tx: Transaction, version_id: int, model: ModelName, description: str, card: str, labels: Sequence[str]
-) -> None:
-    """Undo `add_version`, with the same words: the index does not keep them."""
+_WORDS = (
+    "v.description, coalesce(r.card, ''),"
+    " coalesce((SELECT group_concat(l.label, char(10)) FROM version_labels l WHERE l.version_id = v.id), '')"
+    " FROM versions v LEFT JOIN version_records r ON r.version_id = v.id WHERE v.purged = 0 AND {}"
+)
+"""Of many versions at once; the order of labels does not matter to the index."""
+
+
+def add_versions(tx: Transaction, model: ModelName, where: str, parameter: int) -> None:
+    """`add_version` of all versions v of a model that a condition leaves."""
     tx.run(
-        "INSERT INTO version_text (version_text, rowid, name, description, card, labels) VALUES"
-        " ('delete', ?, ?, ?, ?, ?)",
-        [version_id, f"{model.namespace} {model.model}", description, card, "\n".join(labels)],
+        "INSERT INTO version_text (rowid, name, description, card, labels)"
+        f" SELECT v.id, ?, {_WORDS.format(where)}",
+        [f"{model.namespace} {model.model}", parameter],
+    )
+
+
+def remove_versions(tx: Transaction, model: ModelName, where: str, parameter: int) -> None:
+    """Undo that."""
+    tx.run(
+        "INSERT INTO version_text (version_text, rowid, name, description, card, labels)"
+        f" SELECT 'delete', v.id, ?, {_WORDS.format(where)}",
+        [f"{model.namespace} {model.model}", parameter],
     )
 
 
@@ -33,6 +48,14 @@ def add_model(tx: Transaction, model_id: int, name: ModelName, description: str)
     """Make a new model found by its words."""
     tx.run(
         "INSERT INTO model_text (rowid, name, description) VALUES (?, ?, ?)",
+        [model_id, f"{name.namespace} {name.model}", description],
+    )
+
+
+def remove_model(tx: Transaction, model_id: int, name: ModelName, description: str) -> None:
+    """Undo `add_model`, with the same words."""
+    tx.run(
+        "INSERT INTO model_text (model_text, rowid, name, description) VALUES ('delete', ?, ?, ?)",
         [model_id, f"{name.namespace} {name.model}", description],
     )
 
