@@ -18,6 +18,7 @@ from regsvc.catalog.chunks import pack_names
 from regsvc.catalog.requests import Request
 from regsvc.errors import ChunkDamaged, CollectionRunning, NotFound, Unavailable, VersionDeleted
 from regsvc.refs import ModelName, VersionRef
+from regsvc.service import collecting
 from regsvc.service.app import RegistryApp
 from regsvc.service.incoming import WritingStream
 from regsvc.service.lifecycle import Deletion
@@ -177,6 +178,38 @@ def test_a_reader_of_a_version_that_is_purged_gets_a_clean_end(app: RegistryApp)
     assert app.catalog.read(lambda db: db.value("SELECT count(*) FROM chunks WHERE damaged = 1")) == 0
     push(app, MODEL, {"big": big})
     assert read(app, VersionRef(MODEL, number=2)) == {"big": big}
+
+
+@pytest.mark.parametrize("rows", [20, 5_000])
+def test_a_file_that_is_being_forgotten_is_read_to_a_clean_end(
+    app: RegistryApp, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """Its rows go a few at a time, and whoever reads it meets every stage."""
+    big = random.Random(3).randbytes(40 << 20)
+    smalls = {f"small{n:04}": b"%d" % n for n in range(700)}
+    push(app, MODEL, {"big": big, **smalls})
+    ref = VersionRef(MODEL, number=1)
+    monkeypatch.setattr(collecting, "ROWS", rows)
+    _, manifest = app.files.manifest(ref, include_chunks=True)
+    _, parts = app.files.file(ref, "big", 0, 0)
+    names = [next(manifest).file.path]
+    got = next(parts)
+    delete(app, ref)
+    running = app.collector.begin(full=True)
+    whole, ended = ["big", *smalls], [True, True]
+    try:
+        names += (part.file.path for part in manifest)
+    except VersionDeleted:
+        ended[0] = False
+    try:
+        for part in parts:
+            got += part
+    except VersionDeleted:
+        ended[1] = False
+    running.result()
+    told = list(dict.fromkeys(names))
+    assert told == whole if ended[0] else told == whole[: len(told)]
+    assert got == big if ended[1] else big.startswith(got)
 
 
 def test_a_dropped_files_id_is_not_given_to_another(app: RegistryApp) -> None:

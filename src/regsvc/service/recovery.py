@@ -44,7 +44,9 @@ def recover(catalog: Catalog, store: PackStore, limits: Limits) -> list[str]:
 
 def remove_unwanted(catalog: Catalog, store: PackStore) -> None:
     """Remove packs that a collection had begun to make, or has taken out of the catalog."""
+    known = catalog.read(chunks.pack_names)
     for pack_id in catalog.read(collecting.unwanted):
+        assert pack_id not in known, "what is in the catalog is wanted"
         with contextlib.suppress(PackNotFound):
             store.remove(pack_id)
         catalog.write(lambda tx, pack_id=pack_id: collecting.removed(tx, pack_id))  # type: ignore[misc]
