@@ -280,6 +280,44 @@ def test_a_collection_goes_by_itself_when_it_is_due(tmp_path: Path) -> None:
         app.close()
 
 
+def test_packs_of_an_older_release_are_noted_at_the_start(tmp_path: Path) -> None:
+    older = RegistryApp(tmp_path / "data", Limits(collect_every_us=0))
+    push(older, MODEL, {"a": PIECES[4], "b": PIECES[3]})
+    push(older, MODEL, {"a": PIECES[4]})
+
+    def notes(app: RegistryApp) -> list[object]:
+        return app.catalog.read(
+            lambda db: db.rows("SELECT * FROM pack_notes ORDER BY pack_id, record_offset")
+        )
+
+    before = notes(older)
+    older.catalog.write(lambda tx: tx.run("DELETE FROM pack_notes"))
+    older.catalog.write(lambda tx: tx.run("UPDATE packs SET noted = 0"))
+    # Nobody knows what else they hold, so nothing of them is collected.
+    delete(older, VersionRef(MODEL, number=1))
+    assert older.collector.begin(full=True).result().freed_size == 0
+    older.close()
+    app = RegistryApp(tmp_path / "data", Limits(collect_every_us=0))
+    try:
+        assert len(before) >= 3
+        assert notes(app) == before
+        assert app.collector.begin(full=True).result().freed_size > len(PIECES[3])
+        assert read(app, VersionRef(MODEL, number=2)) == {"a": PIECES[4]}
+    finally:
+        app.close()
+
+
+def test_words_that_are_not_in_the_index_keep_nothing_from_being_purged(app: RegistryApp) -> None:
+    push(app, MODEL, {"a": PIECES[3]})
+    app.catalog.write(lambda tx: tx.run("INSERT INTO version_text (version_text) VALUES ('delete-all')"))
+    app.catalog.write(lambda tx: tx.run("INSERT INTO model_text (model_text) VALUES ('delete-all')"))
+    delete(app, VersionRef(MODEL, number=1))
+    assert app.collector.begin(full=True).result().versions == 1
+    assert stored(app) == 0
+    renamed = app.copying.rename(MODEL, ModelName("n", "other"), "", NO_ID)
+    assert str(renamed.model.name) == "n/other"
+
+
 def test_many_files_are_forgotten(app: RegistryApp) -> None:
     number = push(app, MODEL, {f"f{n}": b"%d" % n for n in range(FILES + 10)})
     delete(app, VersionRef(MODEL, number=number))

@@ -64,27 +64,36 @@ def to_forget(db: Reader, limit: int) -> list[int]:
     return [version_id for (version_id,) in rows]
 
 
-def forget(tx: Transaction, version_id: int, limit: int) -> bool:
-    """Forget at most about `limit` rows of a purged version; whether that was all."""
+def forget(tx: Transaction, version_ids: Sequence[int], limit: int) -> None:
+    """Forget what is left of purged versions, at most about `limit` rows; call it while there is one."""
     left = limit
+    for version_id in version_ids:
+        count = _forget_one(tx, version_id, left)
+        if count >= left:
+            return
+        left -= count
+        tx.run("UPDATE versions SET purge_at = NULL WHERE id = ?", [version_id])
+
+
+def _forget_one(tx: Transaction, version_id: int, limit: int) -> int:
+    """Forget at most `limit` rows; gives how many that were, `limit` when some may be left."""
+    count = 0
     for table in _OF_VERSION:
-        left -= tx.run(
+        count += tx.run(
             f"DELETE FROM {table} WHERE version_id = ? AND {_key(table)} IN"
             f" (SELECT {_key(table)} FROM {table} WHERE version_id = ? LIMIT ?)",
-            [version_id, version_id, left],
+            [version_id, version_id, limit - count],
         )
-        if left <= 0:
-            return False
-    left -= tx.run(
+        if count >= limit:
+            return limit
+    count += tx.run(
         "DELETE FROM evaluation_points WHERE id IN (SELECT p.id FROM evaluation_points p JOIN evaluation_series s"
         " ON s.id = p.series_id WHERE s.version_id = ? LIMIT ?)",
-        [version_id, left],
+        [version_id, limit - count],
     )
-    if left <= 0:
-        return False
-    tx.run("DELETE FROM evaluation_series WHERE version_id = ?", [version_id])
-    tx.run("UPDATE versions SET purge_at = NULL WHERE id = ?", [version_id])
-    return True
+    if count >= limit:
+        return limit
+    return count + tx.run("DELETE FROM evaluation_series WHERE version_id = ?", [version_id])
 
 
 def _key(table: str) -> str:

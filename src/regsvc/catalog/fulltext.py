@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from regsvc.catalog.database import Transaction
 from regsvc.refs import DatasetRef, ModelName
+
+log = logging.getLogger(__name__)
 
 
 def add_version(
@@ -37,7 +40,8 @@ def add_versions(tx: Transaction, model: ModelName, where: str, parameter: int) 
 
 def remove_versions(tx: Transaction, model: ModelName, where: str, parameter: int) -> None:
     """Undo that."""
-    tx.run(
+    _try(
+        tx,
         "INSERT INTO version_text (version_text, rowid, name, description, card, labels)"
         f" SELECT 'delete', v.id, ?, {_WORDS.format(where)}",
         [f"{model.namespace} {model.model}", parameter],
@@ -54,7 +58,8 @@ def add_model(tx: Transaction, model_id: int, name: ModelName, description: str)
 
 def remove_model(tx: Transaction, model_id: int, name: ModelName, description: str) -> None:
     """Undo `add_model`, with the same words."""
-    tx.run(
+    _try(
+        tx,
         "INSERT INTO model_text (model_text, rowid, name, description) VALUES ('delete', ?, ?, ?)",
         [model_id, f"{name.namespace} {name.model}", description],
     )
@@ -66,3 +71,9 @@ def add_dataset(tx: Transaction, version_id: int, ref: DatasetRef, uri: str) -> 
         "INSERT INTO dataset_text (rowid, name, uri) VALUES (?, ?, ?)",
         [version_id, f"{ref.namespace} {ref.dataset}", uri],
     )
+
+
+def _try(tx: Transaction, sql: str, parameters: Sequence[object]) -> None:
+    """Take words out of the index. It refuses those that it has not; then they stay, and find nothing that is gone."""
+    if not tx.attempt(sql, parameters):
+        log.warning("words were left in the full-text index")
