@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import wait_until
@@ -16,6 +17,7 @@ from regsvc.catalog import storage
 from regsvc.catalog.aliases import Move
 from regsvc.catalog.chunks import pack_names
 from regsvc.catalog.requests import Request
+from regsvc.content.codec import Codec
 from regsvc.errors import ChunkDamaged, CollectionRunning, NotFound, Unavailable, VersionDeleted
 from regsvc.refs import ModelName, VersionRef
 from regsvc.service import collecting
@@ -26,7 +28,7 @@ from regsvc.service.limits import Limits
 from regsvc.service.paging import PageRequest
 from regsvc.service.reading import FILES, FileRange
 from regsvc.service.uploads import Commit
-from regsvc.store import layout
+from regsvc.store import Kind, layout
 
 NO_ID = Request("", "test", b"")
 HOUR = 3600 * 1_000_000
@@ -316,6 +318,25 @@ def test_words_that_are_not_in_the_index_keep_nothing_from_being_purged(app: Reg
     assert stored(app) == 0
     renamed = app.copying.rename(MODEL, ModelName("n", "other"), "", NO_ID)
     assert str(renamed.model.name) == "n/other"
+
+
+def test_what_a_start_adopts_stays_for_the_uploads_that_were_open(tmp_path: Path) -> None:
+    before = RegistryApp(tmp_path / "data", Limits(collect_every_us=0))
+    upload = before.uploads.start(MODEL, None, NO_ID).id
+    writer = before.store.create()
+    digest = blake3(PIECES[2]).digest()
+    writer.append(Kind.CHUNK, Codec.RAW, digest, len(PIECES[2]), PIECES[2])
+    writer.seal()  # and a crash before the catalog knows of it
+    before.close()
+    app = RegistryApp(tmp_path / "data", Limits(collect_every_us=0))
+    try:
+        assert app.collector.begin(full=True).result().freed_size == 0
+        assert app.uploads.find_missing(upload, [digest]) == []
+        app.uploads.abort(upload)
+        assert app.collector.begin(full=True).result().packs_removed == 1
+        assert stored(app) == 0
+    finally:
+        app.close()
 
 
 def test_many_files_are_forgotten(app: RegistryApp) -> None:

@@ -153,7 +153,7 @@ func (x *ArchiveVersionResponse) GetVersion() *Version {
 // Request for LifecycleService.DeleteVersion.
 type DeleteVersionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The version, by number, alias or digest; required.
+	// The version, by number, alias or digest, not as `latest`; required.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Also when aliases name it or hosts serve it. The aliases are unset: they name nothing from then on, and their history
 	// tells so. What hosts serve they go on serving.

@@ -91,7 +91,7 @@ export const ArchiveVersionResponseSchema: GenMessage<ArchiveVersionResponse> = 
  */
 export type DeleteVersionRequest = Message<"regsvc.v1.DeleteVersionRequest"> & {
   /**
-   * The version, by number, alias or digest; required.
+   * The version, by number, alias or digest, not as `latest`; required.
    *
    * @generated from field: string name = 1;
    */
