@@ -28,7 +28,7 @@ from regsvc.service.limits import Limits
 from regsvc.service.paging import PageRequest
 from regsvc.service.reading import FILES, FileRange
 from regsvc.service.uploads import Commit
-from regsvc.store import Kind, layout
+from regsvc.store import Kind, PackWriter, StoreFull, layout
 
 NO_ID = Request("", "test", b"")
 HOUR = 3600 * 1_000_000
@@ -264,6 +264,65 @@ def test_one_collection_at_a_time_and_none_when_the_server_stops(
     app.collector.stop()
     with pytest.raises(Unavailable):
         app.collector.begin(full=False)
+
+
+def test_a_collection_that_is_stopped_leaves_the_rest_to_the_next(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    app = RegistryApp(tmp_path / "data", Limits(collect_every_us=0))
+    for number in (1, 2, 3):
+        push(app, MODEL, {"a": PIECES[3], "b": PIECES[number], "n": b"%d" % number})
+    for number in (1, 2):
+        delete(app, VersionRef(MODEL, number=number))
+    entered, go_on = threading.Event(), threading.Event()
+    real = app.store.remove
+
+    def slow(pack: str) -> None:
+        entered.set()
+        go_on.wait()
+        real(pack)
+
+    monkeypatch.setattr(app.store, "remove", slow)
+    running = app.collector.begin(full=True)
+    entered.wait()
+    stopping = threading.Thread(target=app.collector.stop)
+    stopping.start()
+    wait_until(lambda: app.collector._stopping, what="the stop")
+    go_on.set()
+    stopping.join()
+    with pytest.raises(Unavailable):
+        running.result()
+    app.close()
+    again = RegistryApp(tmp_path / "data", Limits(collect_every_us=0))
+    try:
+        assert again.collector.begin(full=True).result().freed_size > 0
+        assert again.collector.would_collect(full=True).dead_size == 0
+        assert read(again, VersionRef(MODEL, number=3)) == {"a": PIECES[3], "b": PIECES[3], "n": b"3"}
+    finally:
+        again.close()
+
+
+@pytest.mark.parametrize("fails", ["append_many", "seal"])
+def test_without_room_to_rewrite_a_pack_it_is_left_and_others_are_removed(
+    app: RegistryApp, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    push(app, MODEL, {"a": PIECES[3], "b": PIECES[2]})
+    push(app, MODEL, {"a": PIECES[3]})
+    push(app, MODEL, {"c": PIECES[4]})
+    for number in (1, 3):
+        delete(app, VersionRef(MODEL, number=number))
+
+    def full(*_: object) -> None:
+        raise StoreFull("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PackWriter, fails, full)
+        done = app.collector.begin(full=True).result()
+    assert done.packs_removed == 1
+    assert done.dead_size > len(PIECES[2])
+    assert read(app, VersionRef(MODEL, number=2)) == {"a": PIECES[3]}
+    assert app.collector.begin(full=True).result().freed_size == done.dead_size
+    assert read(app, VersionRef(MODEL, number=2)) == {"a": PIECES[3]}
 
 
 def test_a_collection_goes_by_itself_when_it_is_due(tmp_path: Path) -> None:
