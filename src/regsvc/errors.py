@@ -224,6 +224,12 @@ class CollectionRunning(FailedPrecondition):
     reason = "COLLECTION_RUNNING"
 
 
+class ModelInUse(FailedPrecondition):
+    """Builds, uploads or deployments of the model know it by its name."""
+
+    reason = "MODEL_IN_USE"
+
+
 class NoHistory(FailedPrecondition):
     """The alias has named nothing that it could go back to."""
 

@@ -112,6 +112,23 @@ def test_retention_is_set_tried_and_applied(pushed: Server) -> None:
     assert [each["version"] for each in json.loads(pushed.cli("ls", "team/fraud", "--json").stdout)] == [3]
 
 
+def test_versions_are_copied_and_models_renamed_without_a_byte_more(pushed: Server) -> None:
+    before = stored_bytes(pushed.data)
+    assert pushed.cli("cp", "team/fraud:2", "prod/fraud", "--alias", "prod").stdout.startswith(
+        "prod/fraud:1 "
+    )
+    made, source = asked(pushed, "show", "prod/fraud@prod"), asked(pushed, "show", "team/fraud:2")
+    assert [made[key] for key in ("digest", "record_digest", "metrics", "files")] == [
+        source[key] for key in ("digest", "record_digest", "metrics", "files")
+    ]
+    moved = pushed.cli("mv", "team/fraud", "risk/fraud").stdout
+    assert moved == "team/fraud is risk/fraud now, with 3 versions\n"
+    assert asked(pushed, "show", "risk/fraud:2")["digest"] == source["digest"]
+    gone = pushed.cli("show", "team/fraud:2", check=False)
+    assert gone.stderr == "regsvc: model team/fraud does not exist; it is called risk/fraud now\n"
+    assert stored_bytes(pushed.data) == before
+
+
 @pytest.mark.parametrize("text", ["7", "d", "-1d", "1y", "1d2h", ""])
 def test_a_length_of_time_is_a_number_and_a_unit(server: Server, text: str) -> None:
     refused = server.cli("rm", "a/b:1", "--keep", text, check=False)

@@ -13,7 +13,7 @@ from server.wire import stored_bytes
 from support import Server
 
 import regsvc
-from regsvc.errors import CollectionRunning
+from regsvc.errors import CollectionRunning, VersionDeleted
 
 PUSHERS = 3
 ROUNDS = 12
@@ -73,3 +73,52 @@ def test_pushes_race_collections_of_the_very_chunks_they_rely_on(
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_pull_of_what_is_deleted_meanwhile_is_whole_or_says_so(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGSVC_CACHE", "off")
+    chance = random.Random(6)
+    whole = broken = 0
+    with regsvc.connect(server.endpoint) as client, ThreadPoolExecutor(2) as pool:
+        for turn in range(12):
+            folder, out = tmp_path / f"in-{turn}", tmp_path / f"out-{turn}"
+            folder.mkdir()
+            for place in range(40):
+                (folder / f"part-{place}").write_bytes(chance.randbytes(400_000))
+            reference = client.push(folder, "race/pulled").reference
+            client.push(folder / "part-0", "race/kept")  # so that packs are rewritten, too
+            pulling = pool.submit(client.pull, reference, out)
+            pool.submit(_after, chance.random() * 0.15, client, reference).result()
+            try:
+                pulling.result()
+            except VersionDeleted:
+                broken += 1
+                assert not out.exists() or not any(path.name.startswith("part-") for path in out.iterdir())
+            else:
+                whole += 1
+                assert contents(out) == contents(folder)
+    assert whole + broken == 12
+
+
+def _after(seconds: float, client: regsvc.Client, reference: str) -> None:
+    """Delete a version, and collect it at once, a while later: earlier or later in its pull."""
+    threading.Event().wait(seconds)
+    client.delete(reference, keep=timedelta())
+    client.collect(full=True)
+
+
+def test_an_unchanged_folder_whose_version_is_gone_is_pushed_whole(server: Server, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "w").write_bytes(random.Random(7).randbytes(3 * MIB))
+    with regsvc.connect(server.endpoint) as client:
+        first = client.push(folder, "again/m")
+        client.delete(first.reference, keep=timedelta())
+        client.collect(full=True)
+        again = client.push(folder, "again/m")
+        assert (again.number, again.digest) == (2, first.digest)
+        assert again.bytes_sent >= 3 * MIB
+        client.pull(again.reference, tmp_path / "out")
+    assert contents(tmp_path / "out") == contents(folder)

@@ -157,7 +157,7 @@ def test_a_term_that_errs_does_not_close_what_another_decides(gated: Wire) -> No
     [
         ("version.metrics.f1 >", "1:21", "something is missing"),
         ("metrics.f1 > 0.5", "1:8", "did you mean version.metrics.f1?"),
-        ("version.metrcs.f1 > 0.5", "1:8", "a version has no 'metrcs'; it has aliases, author"),
+        ("version.metrcs.f1 > 0.5", "1:8", "a version has no 'metrcs'; it has aliases, archived, author"),
         ("has(version.metrcs)", "1:", "a version has no 'metrcs'"),
         ("version.metrics.f1\n  > 'high'", "2:5", "double and string cannot be compared"),
         ("version.metrics.f1", "1:16", "a condition is expected here"),

@@ -237,6 +237,17 @@ def test_a_version_is_kept_for_a_time_that_can_be(wire: Wire, seconds: int) -> N
     assert model.listed() == [1]
 
 
+def test_the_latest_is_not_deleted_without_its_number(wire: Wire) -> None:
+    model = Lived(wire, 0.6, 0.7)
+    latest = f"{model.name}/versions/latest"
+    for dry_run in (True, False):
+        with wire.refused("INVALID_ARGUMENT", "INVALID_ARGUMENT"):
+            wire.lifecycle.DeleteVersion(pb.DeleteVersionRequest(name=latest, dry_run=dry_run), timeout=LIMIT)
+    with wire.refused("INVALID_ARGUMENT", "INVALID_ARGUMENT"):
+        wire.lifecycle.UndeleteVersion(pb.UndeleteVersionRequest(name=latest), timeout=LIMIT)
+    assert model.listed() == [2, 1]
+
+
 def test_what_does_not_exist_is_not_deleted(wire: Wire) -> None:
     model = Lived(wire, 0.6)
     with wire.refused("NOT_FOUND", "NOT_FOUND"):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import wait_until
@@ -16,8 +17,10 @@ from regsvc.catalog import storage
 from regsvc.catalog.aliases import Move
 from regsvc.catalog.chunks import pack_names
 from regsvc.catalog.requests import Request
+from regsvc.content.codec import Codec
 from regsvc.errors import ChunkDamaged, CollectionRunning, NotFound, Unavailable, VersionDeleted
 from regsvc.refs import ModelName, VersionRef
+from regsvc.service import collecting
 from regsvc.service.app import RegistryApp
 from regsvc.service.incoming import WritingStream
 from regsvc.service.lifecycle import Deletion
@@ -25,7 +28,7 @@ from regsvc.service.limits import Limits
 from regsvc.service.paging import PageRequest
 from regsvc.service.reading import FILES, FileRange
 from regsvc.service.uploads import Commit
-from regsvc.store import layout
+from regsvc.store import Kind, PackWriter, StoreFull, layout
 
 NO_ID = Request("", "test", b"")
 HOUR = 3600 * 1_000_000
@@ -179,6 +182,38 @@ def test_a_reader_of_a_version_that_is_purged_gets_a_clean_end(app: RegistryApp)
     assert read(app, VersionRef(MODEL, number=2)) == {"big": big}
 
 
+@pytest.mark.parametrize("rows", [20, 5_000])
+def test_a_file_that_is_being_forgotten_is_read_to_a_clean_end(
+    app: RegistryApp, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """Its rows go a few at a time, and whoever reads it meets every stage."""
+    big = random.Random(3).randbytes(40 << 20)
+    smalls = {f"small{n:04}": b"%d" % n for n in range(700)}
+    push(app, MODEL, {"big": big, **smalls})
+    ref = VersionRef(MODEL, number=1)
+    monkeypatch.setattr(collecting, "ROWS", rows)
+    _, manifest = app.files.manifest(ref, include_chunks=True)
+    _, parts = app.files.file(ref, "big", 0, 0)
+    names = [next(manifest).file.path]
+    got = next(parts)
+    delete(app, ref)
+    running = app.collector.begin(full=True)
+    whole, ended = ["big", *smalls], [True, True]
+    try:
+        names += (part.file.path for part in manifest)
+    except VersionDeleted:
+        ended[0] = False
+    try:
+        for part in parts:
+            got += part
+    except VersionDeleted:
+        ended[1] = False
+    running.result()
+    told = list(dict.fromkeys(names))
+    assert told == whole if ended[0] else told == whole[: len(told)]
+    assert got == big if ended[1] else big.startswith(got)
+
+
 def test_a_dropped_files_id_is_not_given_to_another(app: RegistryApp) -> None:
     push(app, MODEL, {"first": PIECES[2]})
     [before] = app.catalog.read(lambda db: db.rows("SELECT max(id) FROM files"))
@@ -231,6 +266,65 @@ def test_one_collection_at_a_time_and_none_when_the_server_stops(
         app.collector.begin(full=False)
 
 
+def test_a_collection_that_is_stopped_leaves_the_rest_to_the_next(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    app = RegistryApp(tmp_path / "data", Limits(collect_every_us=0))
+    for number in (1, 2, 3):
+        push(app, MODEL, {"a": PIECES[3], "b": PIECES[number], "n": b"%d" % number})
+    for number in (1, 2):
+        delete(app, VersionRef(MODEL, number=number))
+    entered, go_on = threading.Event(), threading.Event()
+    real = app.store.remove
+
+    def slow(pack: str) -> None:
+        entered.set()
+        go_on.wait()
+        real(pack)
+
+    monkeypatch.setattr(app.store, "remove", slow)
+    running = app.collector.begin(full=True)
+    entered.wait()
+    stopping = threading.Thread(target=app.collector.stop)
+    stopping.start()
+    wait_until(lambda: app.collector._stopping, what="the stop")
+    go_on.set()
+    stopping.join()
+    with pytest.raises(Unavailable):
+        running.result()
+    app.close()
+    again = RegistryApp(tmp_path / "data", Limits(collect_every_us=0))
+    try:
+        assert again.collector.begin(full=True).result().freed_size > 0
+        assert again.collector.would_collect(full=True).dead_size == 0
+        assert read(again, VersionRef(MODEL, number=3)) == {"a": PIECES[3], "b": PIECES[3], "n": b"3"}
+    finally:
+        again.close()
+
+
+@pytest.mark.parametrize("fails", ["append_many", "seal"])
+def test_without_room_to_rewrite_a_pack_it_is_left_and_others_are_removed(
+    app: RegistryApp, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    push(app, MODEL, {"a": PIECES[3], "b": PIECES[2]})
+    push(app, MODEL, {"a": PIECES[3]})
+    push(app, MODEL, {"c": PIECES[4]})
+    for number in (1, 3):
+        delete(app, VersionRef(MODEL, number=number))
+
+    def full(*_: object) -> None:
+        raise StoreFull("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PackWriter, fails, full)
+        done = app.collector.begin(full=True).result()
+    assert done.packs_removed == 1
+    assert done.dead_size > len(PIECES[2])
+    assert read(app, VersionRef(MODEL, number=2)) == {"a": PIECES[3]}
+    assert app.collector.begin(full=True).result().freed_size == done.dead_size
+    assert read(app, VersionRef(MODEL, number=2)) == {"a": PIECES[3]}
+
+
 def test_a_collection_goes_by_itself_when_it_is_due(tmp_path: Path) -> None:
     app = RegistryApp(tmp_path / "data", Limits(collect_every_us=1))
     try:
@@ -243,6 +337,63 @@ def test_a_collection_goes_by_itself_when_it_is_due(tmp_path: Path) -> None:
             return stored(app) == 0
 
         wait_until(collected, what="the collection")
+    finally:
+        app.close()
+
+
+def test_packs_of_an_older_release_are_noted_at_the_start(tmp_path: Path) -> None:
+    older = RegistryApp(tmp_path / "data", Limits(collect_every_us=0))
+    push(older, MODEL, {"a": PIECES[4], "b": PIECES[3]})
+    push(older, MODEL, {"a": PIECES[4]})
+
+    def notes(app: RegistryApp) -> list[object]:
+        return app.catalog.read(
+            lambda db: db.rows("SELECT * FROM pack_notes ORDER BY pack_id, record_offset")
+        )
+
+    before = notes(older)
+    older.catalog.write(lambda tx: tx.run("DELETE FROM pack_notes"))
+    older.catalog.write(lambda tx: tx.run("UPDATE packs SET noted = 0"))
+    # Nobody knows what else they hold, so nothing of them is collected.
+    delete(older, VersionRef(MODEL, number=1))
+    assert older.collector.begin(full=True).result().freed_size == 0
+    older.close()
+    app = RegistryApp(tmp_path / "data", Limits(collect_every_us=0))
+    try:
+        assert len(before) >= 3
+        assert notes(app) == before
+        assert app.collector.begin(full=True).result().freed_size > len(PIECES[3])
+        assert read(app, VersionRef(MODEL, number=2)) == {"a": PIECES[4]}
+    finally:
+        app.close()
+
+
+def test_words_that_are_not_in_the_index_keep_nothing_from_being_purged(app: RegistryApp) -> None:
+    push(app, MODEL, {"a": PIECES[3]})
+    app.catalog.write(lambda tx: tx.run("INSERT INTO version_text (version_text) VALUES ('delete-all')"))
+    app.catalog.write(lambda tx: tx.run("INSERT INTO model_text (model_text) VALUES ('delete-all')"))
+    delete(app, VersionRef(MODEL, number=1))
+    assert app.collector.begin(full=True).result().versions == 1
+    assert stored(app) == 0
+    renamed = app.copying.rename(MODEL, ModelName("n", "other"), "", NO_ID)
+    assert str(renamed.model.name) == "n/other"
+
+
+def test_what_a_start_adopts_stays_for_the_uploads_that_were_open(tmp_path: Path) -> None:
+    before = RegistryApp(tmp_path / "data", Limits(collect_every_us=0))
+    upload = before.uploads.start(MODEL, None, NO_ID).id
+    writer = before.store.create()
+    digest = blake3(PIECES[2]).digest()
+    writer.append(Kind.CHUNK, Codec.RAW, digest, len(PIECES[2]), PIECES[2])
+    writer.seal()  # and a crash before the catalog knows of it
+    before.close()
+    app = RegistryApp(tmp_path / "data", Limits(collect_every_us=0))
+    try:
+        assert app.collector.begin(full=True).result().freed_size == 0
+        assert app.uploads.find_missing(upload, [digest]) == []
+        app.uploads.abort(upload)
+        assert app.collector.begin(full=True).result().packs_removed == 1
+        assert stored(app) == 0
     finally:
         app.close()
 

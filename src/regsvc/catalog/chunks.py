@@ -113,10 +113,11 @@ def packs_not_noted(db: Reader) -> list[tuple[int, str]]:
     return [(row[0], row[1]) for row in db.rows("SELECT id, name FROM packs WHERE noted = 0")]
 
 
-def note_pack(tx: Transaction, pack_id: int, notes: Sequence[tuple[int, int, bytes, int]]) -> None:
-    """Note what a pack holds beside chunks."""
-    add_notes(tx, pack_id, notes)
-    tx.run("UPDATE packs SET noted = 1 WHERE id = ?", [pack_id])
+def note_packs(tx: Transaction, packs: Sequence[tuple[int, Sequence[tuple[int, int, bytes, int]]]]) -> None:
+    """Note what packs hold beside chunks: (id, notes)."""
+    for pack_id, notes in packs:
+        add_notes(tx, pack_id, notes)
+        tx.run("UPDATE packs SET noted = 1 WHERE id = ?", [pack_id])
 
 
 def pack_names(db: Reader) -> set[str]:

@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regsvc.catalog import events, fulltext, provenance, versions
+from regsvc.catalog import events, fulltext, versions
 from regsvc.catalog.chunks import PackFacts, add_notes
 from regsvc.catalog.database import Reader, Transaction
 from regsvc.catalog.storage import CHUNK_USED, FILE_USED, NOTE_USED
-from regsvc.catalog.versions import Version
 
 _FORGOTTEN = b"gone"
 """What the digest of a forgotten file begins with: nobody finds it by what it was."""
@@ -47,7 +46,7 @@ def purge(tx: Transaction, version_id: int) -> bool:
     version = versions.get(tx, version_id)
     if version.purged or version.purge_at is None or version.purge_at > tx.now:
         return False
-    _unindex(tx, version)
+    fulltext.remove_versions(tx, version.model, "v.id = ?", version_id)
     tx.run(
         "UPDATE versions SET purged = 1, description = '', bad_reason = '', record_digest = NULL WHERE id = ?",
         [version_id],
@@ -65,27 +64,36 @@ def to_forget(db: Reader, limit: int) -> list[int]:
     return [version_id for (version_id,) in rows]
 
 
-def forget(tx: Transaction, version_id: int, limit: int) -> bool:
-    """Forget at most about `limit` rows of a purged version; whether that was all."""
+def forget(tx: Transaction, version_ids: Sequence[int], limit: int) -> None:
+    """Forget what is left of purged versions, at most about `limit` rows; call it while there is one."""
     left = limit
+    for version_id in version_ids:
+        count = _forget_one(tx, version_id, left)
+        if count >= left:
+            return
+        left -= count
+        tx.run("UPDATE versions SET purge_at = NULL WHERE id = ?", [version_id])
+
+
+def _forget_one(tx: Transaction, version_id: int, limit: int) -> int:
+    """Forget at most `limit` rows; gives how many that were, `limit` when some may be left."""
+    count = 0
     for table in _OF_VERSION:
-        left -= tx.run(
+        count += tx.run(
             f"DELETE FROM {table} WHERE version_id = ? AND {_key(table)} IN"
             f" (SELECT {_key(table)} FROM {table} WHERE version_id = ? LIMIT ?)",
-            [version_id, version_id, left],
+            [version_id, version_id, limit - count],
         )
-        if left <= 0:
-            return False
-    left -= tx.run(
+        if count >= limit:
+            return limit
+    count += tx.run(
         "DELETE FROM evaluation_points WHERE id IN (SELECT p.id FROM evaluation_points p JOIN evaluation_series s"
         " ON s.id = p.series_id WHERE s.version_id = ? LIMIT ?)",
-        [version_id, left],
+        [version_id, limit - count],
     )
-    if left <= 0:
-        return False
-    tx.run("DELETE FROM evaluation_series WHERE version_id = ?", [version_id])
-    tx.run("UPDATE versions SET purge_at = NULL WHERE id = ?", [version_id])
-    return True
+    if count >= limit:
+        return limit
+    return count + tx.run("DELETE FROM evaluation_series WHERE version_id = ?", [version_id])
 
 
 def _key(table: str) -> str:
@@ -99,13 +107,6 @@ def _key(table: str) -> str:
         "approvals": "id",
     }
     return known.get(table, "key")
-
-
-def _unindex(tx: Transaction, version: Version) -> None:
-    record = provenance.find(tx, "version", version.id)
-    fulltext.remove_version(
-        tx, version.id, version.model, version.metadata.description, record.card, record.labels
-    )
 
 
 def last_file(db: Reader) -> int:

@@ -179,6 +179,21 @@ class Transaction(Reader):
         """Run one statement for many parameter rows."""
         self._connection.executemany(sql, parameters)
 
+    def attempt(self, sql: str, parameters: Sequence[object] = ()) -> bool:
+        """Run one statement; whether it succeeded. One that fails changes nothing."""
+        self._connection.execute("SAVEPOINT attempt")
+        try:
+            self._connection.execute(sql, parameters)
+        except sqlite.OperationalError:
+            raise  # the disk is full, and with it the whole transaction gone
+        except sqlite.DatabaseError:
+            self._connection.execute("ROLLBACK TO attempt")
+            return False
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("RELEASE attempt")
+        return True
+
     def insert(self, sql: str, parameters: Sequence[object] = ()) -> int:
         """Run one `INSERT ... RETURNING id`; gives the id."""
         return int(self._connection.execute(sql, parameters).fetchone()[0])

@@ -65,6 +65,11 @@ _UP = (
         " WHERE parent_id IS NOT NULL AND version_id IN ({}) ORDER BY version_id, position",
     ),
     (
+        Kind.VERSION,
+        Kind.VERSION,
+        "SELECT copied_from, id, 'copied' FROM versions WHERE copied_from > 0 AND id IN ({})",
+    ),
+    (
         Kind.ELSEWHERE,
         Kind.VERSION,
         "SELECT name, version_id, relation FROM version_parents"
@@ -99,6 +104,11 @@ _DOWN = (
         Kind.VERSION,
         "SELECT parent_id, version_id, relation FROM version_parents WHERE parent_id IN ({})"
         " ORDER BY parent_id, version_id, position",
+    ),
+    (
+        Kind.VERSION,
+        Kind.VERSION,
+        "SELECT copied_from, id, 'copied' FROM versions WHERE copied_from IN ({}) ORDER BY id DESC",
     ),
     (
         Kind.ELSEWHERE,

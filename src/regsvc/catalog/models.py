@@ -36,7 +36,7 @@ def find(db: Reader, name: ModelName) -> Model:
     """Raises `NotFound`."""
     row = db.row(_SELECT + "WHERE n.name = ? AND m.name = ?", [name.namespace, name.model])
     if row is None:
-        raise _missing(name)
+        raise _missing(db, name)
     return _model(row)
 
 
@@ -44,7 +44,7 @@ def find_id(db: Reader, name: ModelName) -> int:
     """Raises `NotFound`."""
     found = _id(db, name)
     if found is None:
-        raise _missing(name)
+        raise _missing(db, name)
     return found
 
 
@@ -54,6 +54,27 @@ def create(tx: Transaction, name: ModelName, description: str) -> Model:
         raise AlreadyExists(f"model {name} exists", model=name.wire)
     _insert(tx, name, description)
     return find(tx, name)
+
+
+def exists(db: Reader, name: ModelName) -> bool:
+    """Whether there is such a model."""
+    return _id(db, name) is not None
+
+
+def rename(tx: Transaction, model_id: int, name: ModelName, new: ModelName) -> None:
+    """Give a model a name that is free, in a namespace that is made if need be. The old one is remembered."""
+    description = tx.value("SELECT description FROM models WHERE id = ?", [model_id])
+    fulltext.remove_model(tx, model_id, name, description)
+    tx.run(
+        "UPDATE models SET namespace_id = ?, name = ?, updated_at = ? WHERE id = ?",
+        [_namespace(tx, new.namespace), new.model, tx.now, model_id],
+    )
+    fulltext.add_model(tx, model_id, new, description)
+    tx.run(
+        "INSERT INTO model_renames (namespace, name, model_id, at) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (namespace, name) DO UPDATE SET model_id = excluded.model_id, at = excluded.at",
+        [name.namespace, name.model, model_id, tx.now],
+    )
 
 
 def ensure(tx: Transaction, name: ModelName) -> int:
@@ -107,16 +128,20 @@ def _id(db: Reader, name: ModelName) -> int | None:
     return found
 
 
-def _missing(name: ModelName) -> NotFound:
-    return NotFound(f"model {name} does not exist", model=name.wire)
+def _missing(db: Reader, name: ModelName) -> NotFound:
+    row = db.row(
+        "SELECT n.name, m.name FROM model_renames r JOIN models m ON m.id = r.model_id JOIN namespaces n"
+        " ON n.id = m.namespace_id WHERE r.namespace = ? AND r.name = ?",
+        [name.namespace, name.model],
+    )
+    if row is None:
+        return NotFound(f"model {name} does not exist", model=name.wire)
+    new = ModelName(*row)
+    return NotFound(f"model {name} does not exist; it is called {new} now", model=name.wire, renamed=new.wire)
 
 
 def _insert(tx: Transaction, name: ModelName, description: str) -> int:
-    tx.run(
-        "INSERT INTO namespaces (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
-        [name.namespace, tx.now],
-    )
-    namespace_id = tx.value("SELECT id FROM namespaces WHERE name = ?", [name.namespace])
+    namespace_id = _namespace(tx, name.namespace)
     model_id = tx.insert(
         "INSERT INTO models (namespace_id, name, description, created_at, updated_at) VALUES (?, ?, ?, ?, ?)"
         " RETURNING id",
@@ -125,6 +150,15 @@ def _insert(tx: Transaction, name: ModelName, description: str) -> int:
     fulltext.add_model(tx, model_id, name, description)
     events.record(tx, "model.created", name.wire)
     return model_id
+
+
+def _namespace(tx: Transaction, name: str) -> int:
+    """The id of a namespace, made when it does not exist."""
+    tx.run(
+        "INSERT INTO namespaces (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
+        [name, tx.now],
+    )
+    return int(tx.value("SELECT id FROM namespaces WHERE name = ?", [name]))
 
 
 def _model(row: Row) -> Model:

@@ -158,18 +158,14 @@ def _by_pack(db: Reader, which: str, parameters: Sequence[object]) -> Mapping[in
         UNION SELECT file_id FROM version_attachments WHERE version_id IN (SELECT id FROM s))),
       {own}"""
     packs: dict[int, _Pack] = {}
+    # One query, so that the files are looked through once. A manifest or recipe may be stored more than once; all
+    # copies go together.
     rows = db.rows(
         f"""{begin} SELECT pack_id, count(*), sum(stored_size), sum(gone * stored_size), sum(gone), sum(gone * {_COST})
         FROM (SELECT c.pack_id, c.stored_size, NOT {CHUNK_USED.format(apart=_OF_OTHERS)} AS gone FROM chunks c
               WHERE c.id IN (SELECT chunk_id FROM file_chunks WHERE file_id IN (SELECT id FROM theirs)))
-        GROUP BY pack_id""",
-        parameters,
-    )
-    for pack_id, *sums in rows:
-        packs[pack_id] = _Pack(*sums)
-    # A manifest or recipe may be stored more than once; all copies go together.
-    rows = db.rows(
-        f"""{begin} SELECT pack_id, count(*), sum({_COST}) FROM (
+        GROUP BY pack_id
+        UNION ALL SELECT pack_id, 0, 0, 0, count(*), sum({_COST}) FROM (
           SELECT DISTINCT n.pack_id, n.record_offset, n.stored_size FROM own CROSS JOIN pack_notes n
             ON n.digest = own.digest AND n.kind = {RECIPE}
           UNION SELECT n.pack_id, n.record_offset, n.stored_size FROM s CROSS JOIN pack_notes n
@@ -178,10 +174,13 @@ def _by_pack(db: Reader, which: str, parameters: Sequence[object]) -> Mapping[in
         GROUP BY pack_id""",
         parameters,
     )
-    for pack_id, count, size in rows:
+    for pack_id, chunks, stored, unique, gone, freed in rows:
         pack = packs.setdefault(pack_id, _Pack())
-        pack.gone += count
-        pack.freed += size
+        pack.chunks += chunks
+        pack.stored += stored
+        pack.unique += unique
+        pack.gone += gone
+        pack.freed += freed
     return packs
 
 

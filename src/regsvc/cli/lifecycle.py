@@ -1,4 +1,4 @@
-"""`regsvc archive`, `rm` and `undelete`."""
+"""`regsvc archive`, `rm`, `undelete`, `cp` and `mv`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from regsvc import refs
 from regsvc.cli.durations import Length
-from regsvc.cli.models import version_document
+from regsvc.cli.models import model_document, version_document
 from regsvc.cli.output import connect_from_context, console, emit_json, human_size, human_time, json_option
 
 
@@ -90,3 +90,34 @@ def undelete(ctx: click.Context, ref: str, as_json: bool) -> None:
         emit_json(version_document(version))
     else:
         console().print(f"{escape(version.reference)} is there again")
+
+
+@click.command()
+@click.argument("ref")
+@click.argument("model", metavar="[NAMESPACE/]MODEL")
+@click.option(
+    "--alias", "aliases", multiple=True, metavar="ALIAS", help="Of MODEL, to name the copy; repeatable."
+)
+@json_option
+@click.pass_context
+def cp(ctx: click.Context, ref: str, model: str, aliases: tuple[str, ...], as_json: bool) -> None:
+    """Make a version of MODEL, in any namespace, of what REF has: files, metadata, record. No bytes are moved."""
+    version = connect_from_context(ctx, refs.parse_reference(ref).server).copy(ref, model, aliases=aliases)
+    if as_json:
+        emit_json(version_document(version))
+    else:
+        console().print(f"{escape(version.reference)}  [dim]b3:{version.digest}[/dim]")
+
+
+@click.command()
+@click.argument("model", metavar="[NAMESPACE/]MODEL")
+@click.argument("new", metavar="[NAMESPACE/]NEW")
+@json_option
+@click.pass_context
+def mv(ctx: click.Context, model: str, new: str, as_json: bool) -> None:
+    """Give MODEL, with all that it has, another name, in any namespace. No bytes are moved."""
+    renamed = connect_from_context(ctx, refs.parse_reference(model).server).rename(model, new)
+    if as_json:
+        emit_json(model_document(renamed))
+    else:
+        console().print(f"{escape(model)} is {escape(renamed.name)} now, with {renamed.versions} versions")

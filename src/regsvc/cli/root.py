@@ -45,6 +45,8 @@ _COMMANDS = {
     "stats": ("regsvc.cli.storage:stats", "Tell what versions take, and what deleting them would free."),
     "gc": ("regsvc.cli.storage:gc", "Free what nobody needs any more."),
     "retention": ("regsvc.cli.retention:retention", "Say which versions of a model are kept."),
+    "cp": ("regsvc.cli.lifecycle:cp", "Make a version of one model also one of another."),
+    "mv": ("regsvc.cli.lifecycle:mv", "Give a model another name."),
     "build": ("regsvc.cli.builds:build", "Run, list, show and cancel builds."),
     "template": ("regsvc.cli.templates:template", "Set, list, show, pause and delete templates of builds."),
     "run": ("regsvc.cli.templates:run", "Queue a build of a template."),

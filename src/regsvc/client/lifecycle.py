@@ -12,7 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from regsvc import refs
 from regsvc.client.connection import Connection
-from regsvc.client.records import Version, version_from
+from regsvc.client.records import Model, Version, model_from, version_from
 from regsvc.v1 import lifecycle_pb2 as pb
 
 _SLOW = 600.0
@@ -136,6 +136,24 @@ def collect(connection: Connection, *, dry_run: bool, full: bool) -> Collection:
     return Collection(
         done.versions, done.chunks, done.freed_size, done.dead_size, done.packs_removed, done.packs_rewritten
     )
+
+
+def copy(
+    connection: Connection, ref: refs.VersionRef, model: refs.ModelName, aliases: Sequence[str], author: str
+) -> Version:
+    """Errors as at `Client.copy`."""
+    request = pb.CopyVersionRequest(
+        name=ref.wire, parent=model.wire, aliases=aliases, author=author, request_id=uuid.uuid4().hex
+    )
+    return version_from(connection.call(connection.lifecycle.CopyVersion, request).version)
+
+
+def rename(connection: Connection, model: refs.ModelName, new: refs.ModelName, author: str) -> Model:
+    """Errors as at `Client.rename`."""
+    request = pb.RenameModelRequest(
+        name=model.wire, new_name=new.wire, author=author, request_id=uuid.uuid4().hex
+    )
+    return model_from(connection.call(connection.lifecycle.RenameModel, request, timeout=_SLOW).model)
 
 
 def _usage(message: Any) -> Usage:

@@ -32,6 +32,7 @@ class LifecycleServicer(lifecycle_pb2_grpc.LifecycleServiceServicer):
         self._lifecycle = app.lifecycle
         self._collector = app.collector
         self._retention = app.retention
+        self._copying = app.copying
         self._run = workers.run
 
     async def ArchiveVersion(
@@ -127,6 +128,20 @@ class LifecycleServicer(lifecycle_pb2_grpc.LifecycleServiceServicer):
             deleted=done.deleted,
             freed_size=done.freed_size,
         )
+
+    async def CopyVersion(self, request: pb.CopyVersionRequest, context: Context) -> pb.CopyVersionResponse:
+        ref, model = refs.version_from_wire(request.name), refs.model_from_wire(request.parent)
+        call = convert.request_of(request, "CopyVersion")
+        made, source = await self._run(
+            self._copying.copy, ref, model, list(request.aliases), request.author, call
+        )
+        return pb.CopyVersionResponse(version=convert.version_to(made), source=source.wire)
+
+    async def RenameModel(self, request: pb.RenameModelRequest, context: Context) -> pb.RenameModelResponse:
+        name, new = refs.model_from_wire(request.name), refs.model_from_wire(request.new_name)
+        call = convert.request_of(request, "RenameModel")
+        view = await self._run(self._copying.rename, name, new, request.author, call)
+        return pb.RenameModelResponse(model=convert.model_to(view))
 
 
 def _policy_from(message: pb.RetentionPolicy, name: str) -> Policy:

@@ -8,6 +8,7 @@ from regsvc.catalog.database import Catalog, page_secret, store_id
 from regsvc.service.builds import Builds
 from regsvc.service.collecting import Collector
 from regsvc.service.comparing import Comparer
+from regsvc.service.copying import Copying
 from regsvc.service.datasets import Datasets
 from regsvc.service.deployments import Deployments
 from regsvc.service.directions import Directions
@@ -85,6 +86,7 @@ class RegistryApp:
         self.events = Events(self.catalog, self.limits)
         self.webhooks = Webhooks(self.catalog, pager, self.limits, self.store_id)
         self.collector = Collector(self.catalog, self.store, self.limits, self._adopted)
+        self.copying = Copying(self.catalog, self.limits)
         self.retention = Retention(self.catalog, self.limits)
         self.housekeeping = Housekeeping(
             self.catalog, self.builds, self.logs, self.uploads, self.collector, self.retention, self.limits

@@ -177,10 +177,8 @@ class Collector:
 
             count += self._catalog.write(purge)
         while left := self._catalog.read(lambda db: collecting.to_forget(db, VERSIONS)):
-            for version_id in left:
-                self._check_going_on()
-                while not self._catalog.write(lambda tx, v=version_id: collecting.forget(tx, v, ROWS)):  # type: ignore[misc]
-                    self._check_going_on()
+            self._check_going_on()
+            self._catalog.write(lambda tx, left=left: collecting.forget(tx, left, ROWS))  # type: ignore[misc]
         return count
 
     def _forget(self) -> None:

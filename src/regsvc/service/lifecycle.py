@@ -103,12 +103,14 @@ class Lifecycle:
     def would_delete(self, asked: Deletion) -> Deleted:
         """What `delete` would do. Errors as DeleteVersion documents."""
 
+        keep = self._keep(asked)
+
         def read(db: Reader) -> Deleted:
             version = versions.find(db, asked.ref, deleted=True)
             if version.deleted_at is not None and asked.keep_us is None:
                 return Deleted(version, (), ())
             now = now_us()
-            purge_at = now + self._keep(asked)
+            purge_at = now + keep
             if version.deleted_at is not None:
                 return Deleted(replace(version, purge_at=purge_at), (), ())
             use = _allowed(db, version, force=asked.force)
@@ -119,6 +121,7 @@ class Lifecycle:
 
     def undelete(self, ref: VersionRef, author: str, request: Request) -> Version:
         """Have a deleted version back. Errors as UndeleteVersion documents."""
+        _check_chosen(ref)
         author = author_of(author)
 
         def write(tx: Transaction) -> Version:
@@ -166,10 +169,17 @@ class Lifecycle:
         return Deleted(versions.get(tx, version.id), use.aliases, use.hosts)
 
     def _keep(self, asked: Deletion) -> int:
+        _check_chosen(asked.ref)
         keep = self._limits.delete_keep_us if asked.keep_us is None else asked.keep_us
         if not 0 <= keep <= LONGEST_KEEP_US:
             raise InvalidArgument("a deleted version is kept for 0 seconds to 10 years")
         return keep
+
+
+def _check_chosen(ref: VersionRef) -> None:
+    """The latest is not named by mistake: with the next push, or the next deletion, it is another one."""
+    if ref == VersionRef(ref.model):
+        raise InvalidArgument(f"say which version of {ref.model}: by its number, an alias or its digest")
 
 
 def _allowed(db: Reader, version: Version, *, force: bool) -> Use:

@@ -123,17 +123,19 @@ class Packer:
         """Drop what is not sealed; sealed packs stay and are indexed by their own jobs."""
         with self._lock:
             self._closed = True
-            while self._sealing:
-                self._sealing.popleft().exception()
-            self._fresh.clear()
-            writer, self._writer = self._writer, None
-            if writer is not None:
-                writer.discard()
-            # Sealed for a transaction that never came: indexed all the same, or only a restart would find them.
-            packs, self._unindexed = self._unindexed, []
-            for pack in packs:
-                self._catalog.write(lambda tx, pack=pack: chunks.add_pack(tx, pack))  # type: ignore[misc]
-            self._release()
+            try:
+                while self._sealing:
+                    self._sealing.popleft().exception()
+                self._fresh.clear()
+                writer, self._writer = self._writer, None
+                if writer is not None:
+                    writer.discard()
+                # Sealed for a transaction that never came: indexed all the same, or only a restart would find them.
+                packs, self._unindexed = self._unindexed, []
+                for pack in packs:
+                    self._catalog.write(lambda tx, pack=pack: chunks.add_pack(tx, pack))  # type: ignore[misc]
+            finally:
+                self._release()
 
     def _room(self, count: int, on_sealed: OnSealed | None) -> PackWriter:
         if self._closed:

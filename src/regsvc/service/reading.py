@@ -9,7 +9,7 @@ from itertools import groupby
 from regsvc.catalog import chunks, versions
 from regsvc.catalog.chunks import Chunk, FileChunk
 from regsvc.catalog.database import Catalog, Reader
-from regsvc.catalog.versions import VersionFile
+from regsvc.catalog.versions import Version, VersionFile
 from regsvc.content import codec
 from regsvc.content.codec import Codec
 from regsvc.content.frames import FrameError
@@ -106,7 +106,7 @@ class ChunkReader:
         if now is not None and (now.pack, now.offset) == (wanted[0].pack, wanted[0].offset):
             return None
         if len(found) < len(digests):
-            raise VersionDeleted("the version was deleted for good while it was read")
+            raise _gone()
         return [found[chunk.digest] for chunk in wanted]
 
     def _damaged(self, chunk: Chunk) -> ChunkDamaged:
@@ -127,7 +127,7 @@ class VersionReader:
         """The version, and its files, or those at `paths`, in manifest order. Raises `NotFound`."""
         version = self._catalog.read(lambda db: versions.find(db, ref))
         if not paths:
-            batches = self._all_files(version.id)
+            batches = self._all_files(version)
         else:
             found = self._catalog.read(lambda db: versions.files_by_path(db, version.id, paths))
             for path in paths:
@@ -190,11 +190,13 @@ class VersionReader:
                 raw = self._chunks.decode(chunk, payload)
                 yield raw[max(0, start - place) : min(len(raw), end - place)]
 
-    def _all_files(self, version_id: int) -> Iterator[list[VersionFile]]:
-        after = ""
-        while files := self._files(version_id, after):
-            after = files[-1].path
+    def _all_files(self, version: Version) -> Iterator[list[VersionFile]]:
+        after, left = "", version.file_count
+        while files := self._files(version.id, after):
+            after, left = files[-1].path, left - len(files)
             yield files
+        if left:
+            raise _gone()
 
     def _manifest_parts(
         self, batches: Iterable[Sequence[VersionFile]], *, include_chunks: bool
@@ -203,8 +205,8 @@ class VersionReader:
             if not include_chunks:
                 yield from (ManifestPart(file, ()) for file in files)
                 continue
-            small = [file.file_id for file in files if file.size <= chunks_bytes(WINDOW)]
-            known = self._catalog.read(lambda db, ids=small: chunks.of_files(db, ids))  # type: ignore[misc]
+            small = [file for file in files if file.size <= chunks_bytes(WINDOW)]
+            known = self._of_files(small)
             for file in files:
                 if file.file_id in known:
                     found = [_ref(piece) for piece in known[file.file_id]]
@@ -234,17 +236,19 @@ class VersionReader:
         for wanted in ranges:
             file = files.get(wanted.path)
             if file is None:
+                if self._catalog.read(lambda db: versions.get(db, version_id)).purged:
+                    raise _gone()
                 raise NotFound(f"the version has no file '{wanted.path}'", path=wanted.path)
             if wanted.offset > file.size:
                 raise OutOfRange(f"'{wanted.path}' ends at {file.size}", path=wanted.path, size=file.size)
         whole = [
-            files[wanted.path].file_id
+            wanted
             for wanted in ranges
             if wanted.offset == 0
             and wanted.length in (0, files[wanted.path].size)
             and files[wanted.path].size <= BATCH_BYTES
         ]
-        known = self._catalog.read(lambda db: chunks.of_files(db, whole))
+        known = self._of_files([files[wanted.path] for wanted in whole])
         gathered: list[FileChunk] = []
         for wanted in ranges:
             file = files[wanted.path]
@@ -262,16 +266,29 @@ class VersionReader:
         if gathered:
             yield gathered
 
+    def _of_files(self, files: Sequence[VersionFile]) -> dict[int, list[FileChunk]]:
+        """All chunks of small files, by file id. Raises `VersionDeleted`."""
+        found = self._catalog.read(lambda db: chunks.of_files(db, [file.file_id for file in files]))
+        for file in files:
+            if sum(piece.chunk.raw_size for piece in found[file.file_id]) != file.size:
+                raise _gone()
+        return found
+
     def _file_windows(self, file_id: int, start: int, end: int) -> Iterator[list[FileChunk]]:
         while start < end:
             window = self._window(file_id, start, end)
-            if not window:
-                raise VersionDeleted("the version was deleted for good while it was read")
+            # A collection drops the rows of a forgotten file from its front.
+            if not window or window[0].file_offset > start:
+                raise _gone()
             yield window
             start = window[-1].file_offset + window[-1].chunk.raw_size
 
     def _window(self, file_id: int, start: int, end: int) -> list[FileChunk]:
         return self._catalog.read(lambda db: chunks.of_file(db, file_id, start, end, WINDOW))
+
+
+def _gone() -> VersionDeleted:
+    return VersionDeleted("the version was deleted for good while it was read")
 
 
 def chunks_bytes(count: int) -> int:

@@ -16,6 +16,9 @@ from regsvc.store import DamagedPack, Kind, PackNotFound, PackStore, Record, Uns
 
 log = logging.getLogger(__name__)
 
+PACKS = 500
+"""Packs whose notes are indexed in one transaction."""
+
 
 def recover(catalog: Catalog, store: PackStore, limits: Limits) -> list[str]:
     """Adopt orphan packs, save torn ones up to the last good record, and give every lease a fresh start.
@@ -44,7 +47,9 @@ def recover(catalog: Catalog, store: PackStore, limits: Limits) -> list[str]:
 
 def remove_unwanted(catalog: Catalog, store: PackStore) -> None:
     """Remove packs that a collection had begun to make, or has taken out of the catalog."""
+    known = catalog.read(chunks.pack_names)
     for pack_id in catalog.read(collecting.unwanted):
+        assert pack_id not in known, "what is in the catalog is wanted"
         with contextlib.suppress(PackNotFound):
             store.remove(pack_id)
         catalog.write(lambda tx, pack_id=pack_id: collecting.removed(tx, pack_id))  # type: ignore[misc]
@@ -52,14 +57,15 @@ def remove_unwanted(catalog: Catalog, store: PackStore) -> None:
 
 def _note_packs(catalog: Catalog, store: PackStore) -> None:
     """Index what older releases did not: the manifests and recipes of packs."""
-    for row_id, pack_id in catalog.read(chunks.packs_not_noted):
-        try:
-            records = store.index(pack_id)
-        except (DamagedPack, UnsupportedPack, PackNotFound, OSError):
-            log.warning("a pack cannot be read and will not be collected", extra={"pack": pack_id})
-            continue
-        notes = notes_of(records)
-        catalog.write(lambda tx, row_id=row_id, notes=notes: chunks.note_pack(tx, row_id, notes))  # type: ignore[misc]
+    left = catalog.read(chunks.packs_not_noted)
+    for start in range(0, len(left), PACKS):
+        noted = []
+        for row_id, pack_id in left[start : start + PACKS]:
+            try:
+                noted.append((row_id, notes_of(store.index(pack_id))))
+            except (DamagedPack, UnsupportedPack, PackNotFound, OSError):
+                log.warning("a pack cannot be read and will not be collected", extra={"pack": pack_id})
+        catalog.write(lambda tx, noted=noted: chunks.note_packs(tx, noted))  # type: ignore[misc]
 
 
 def extend_leases(catalog: Catalog, limits: Limits) -> None:

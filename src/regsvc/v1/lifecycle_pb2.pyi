@@ -220,3 +220,43 @@ class ApplyRetentionResponse(_message.Message):
     deleted: int
     freed_size: int
     def __init__(self, verdicts: _Optional[_Iterable[_Union[RetentionVerdict, _Mapping]]] = ..., kept: _Optional[int] = ..., deleted: _Optional[int] = ..., freed_size: _Optional[int] = ...) -> None: ...
+
+class CopyVersionRequest(_message.Message):
+    __slots__ = ("name", "parent", "aliases", "author", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    parent: str
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    author: str
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., parent: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., author: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class CopyVersionResponse(_message.Message):
+    __slots__ = ("version", "source")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    version: _registry_pb2.Version
+    source: str
+    def __init__(self, version: _Optional[_Union[_registry_pb2.Version, _Mapping]] = ..., source: _Optional[str] = ...) -> None: ...
+
+class RenameModelRequest(_message.Message):
+    __slots__ = ("name", "new_name", "author", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NEW_NAME_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    new_name: str
+    author: str
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., new_name: _Optional[str] = ..., author: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class RenameModelResponse(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: _registry_pb2.Model
+    def __init__(self, model: _Optional[_Union[_registry_pb2.Model, _Mapping]] = ...) -> None: ...

@@ -83,6 +83,16 @@ class LifecycleServiceStub:
                 request_serializer=regsvc_dot_v1_dot_lifecycle__pb2.ApplyRetentionRequest.SerializeToString,
                 response_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.ApplyRetentionResponse.FromString,
                 _registered_method=True)
+        self.CopyVersion = channel.unary_unary(
+                '/regsvc.v1.LifecycleService/CopyVersion',
+                request_serializer=regsvc_dot_v1_dot_lifecycle__pb2.CopyVersionRequest.SerializeToString,
+                response_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.CopyVersionResponse.FromString,
+                _registered_method=True)
+        self.RenameModel = channel.unary_unary(
+                '/regsvc.v1.LifecycleService/RenameModel',
+                request_serializer=regsvc_dot_v1_dot_lifecycle__pb2.RenameModelRequest.SerializeToString,
+                response_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.RenameModelResponse.FromString,
+                _registered_method=True)
 
 
 class LifecycleServiceServicer:
@@ -165,6 +175,26 @@ class LifecycleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CopyVersion(self, request, context):
+        """Makes a version in another model, of any namespace, of what another version has: files, metadata, record and attachments, and with
+        them both digests. No bytes are moved or stored again. Its author, and whether it is bad, are those of the other; its lineage
+        leads there. Build, notes, approvals and evaluations stay where they are. Errors: NOT_FOUND (reason VERSION_DELETED when it is
+        deleted); INVALID_ARGUMENT (a name); RESOURCE_EXHAUSTED; and of `aliases` as RegistryService.SetAlias.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenameModel(self, request, context):
+        """Gives a model, with all that it has, another name, in any namespace. No bytes are moved. What is sealed, and events, go on
+        naming it as it was called then; asking for the old name is NOT_FOUND with metadata["renamed"]. Errors: NOT_FOUND;
+        ALREADY_EXISTS; FAILED_PRECONDITION, reason MODEL_IN_USE (builds run, uploads are open, or deployments follow it: they know it by its
+        name; metadata["running_builds"], ["open_uploads"], ["deployments"]); INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LifecycleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -207,6 +237,16 @@ def add_LifecycleServiceServicer_to_server(servicer, server):
                     servicer.ApplyRetention,
                     request_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.ApplyRetentionRequest.FromString,
                     response_serializer=regsvc_dot_v1_dot_lifecycle__pb2.ApplyRetentionResponse.SerializeToString,
+            ),
+            'CopyVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.CopyVersion,
+                    request_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.CopyVersionRequest.FromString,
+                    response_serializer=regsvc_dot_v1_dot_lifecycle__pb2.CopyVersionResponse.SerializeToString,
+            ),
+            'RenameModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenameModel,
+                    request_deserializer=regsvc_dot_v1_dot_lifecycle__pb2.RenameModelRequest.FromString,
+                    response_serializer=regsvc_dot_v1_dot_lifecycle__pb2.RenameModelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -434,6 +474,60 @@ class LifecycleService:
             '/regsvc.v1.LifecycleService/ApplyRetention',
             regsvc_dot_v1_dot_lifecycle__pb2.ApplyRetentionRequest.SerializeToString,
             regsvc_dot_v1_dot_lifecycle__pb2.ApplyRetentionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CopyVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/regsvc.v1.LifecycleService/CopyVersion',
+            regsvc_dot_v1_dot_lifecycle__pb2.CopyVersionRequest.SerializeToString,
+            regsvc_dot_v1_dot_lifecycle__pb2.CopyVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenameModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/regsvc.v1.LifecycleService/RenameModel',
+            regsvc_dot_v1_dot_lifecycle__pb2.RenameModelRequest.SerializeToString,
+            regsvc_dot_v1_dot_lifecycle__pb2.RenameModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -153,7 +153,7 @@ func (x *ArchiveVersionResponse) GetVersion() *Version {
 // Request for LifecycleService.DeleteVersion.
 type DeleteVersionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The version, by number, alias or digest; required.
+	// The version, by number, alias or digest, not as `latest`; required.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Also when aliases name it or hosts serve it. The aliases are unset: they name nothing from then on, and their history
 	// tells so. What hosts serve they go on serving.
@@ -1332,6 +1332,260 @@ func (x *ApplyRetentionResponse) GetFreedSize() uint64 {
 	return 0
 }
 
+// Request for LifecycleService.CopyVersion.
+type CopyVersionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The version that is copied, by number, alias or digest; required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// namespaces/{namespace}/models/{model} that gets it, made if need be; required.
+	Parent string `protobuf:"bytes,2,opt,name=parent,proto3" json:"parent,omitempty"`
+	// Aliases of that model to be set to the copy in the same transaction; at most 100.
+	Aliases []string `protobuf:"bytes,3,rep,name=aliases,proto3" json:"aliases,omitempty"`
+	// Who asks; at most 200 bytes.
+	Author string `protobuf:"bytes,4,opt,name=author,proto3" json:"author,omitempty"`
+	// Optional; see CapabilitiesService.
+	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyVersionRequest) Reset() {
+	*x = CopyVersionRequest{}
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyVersionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyVersionRequest) ProtoMessage() {}
+
+func (x *CopyVersionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyVersionRequest.ProtoReflect.Descriptor instead.
+func (*CopyVersionRequest) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_lifecycle_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *CopyVersionRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CopyVersionRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *CopyVersionRequest) GetAliases() []string {
+	if x != nil {
+		return x.Aliases
+	}
+	return nil
+}
+
+func (x *CopyVersionRequest) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *CopyVersionRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// Response of LifecycleService.CopyVersion.
+type CopyVersionResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version *Version               `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	// The version that was copied, by number.
+	Source        string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CopyVersionResponse) Reset() {
+	*x = CopyVersionResponse{}
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CopyVersionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CopyVersionResponse) ProtoMessage() {}
+
+func (x *CopyVersionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CopyVersionResponse.ProtoReflect.Descriptor instead.
+func (*CopyVersionResponse) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_lifecycle_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *CopyVersionResponse) GetVersion() *Version {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+func (x *CopyVersionResponse) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+// Request for LifecycleService.RenameModel.
+type RenameModelRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// namespaces/{namespace}/models/{model}; required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// namespaces/{namespace}/models/{model} that it is called from then on; required.
+	NewName string `protobuf:"bytes,2,opt,name=new_name,json=newName,proto3" json:"new_name,omitempty"`
+	// Who asks; at most 200 bytes.
+	Author string `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
+	// Optional; see CapabilitiesService.
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenameModelRequest) Reset() {
+	*x = RenameModelRequest{}
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenameModelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenameModelRequest) ProtoMessage() {}
+
+func (x *RenameModelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenameModelRequest.ProtoReflect.Descriptor instead.
+func (*RenameModelRequest) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_lifecycle_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RenameModelRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RenameModelRequest) GetNewName() string {
+	if x != nil {
+		return x.NewName
+	}
+	return ""
+}
+
+func (x *RenameModelRequest) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *RenameModelRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// Response of LifecycleService.RenameModel.
+type RenameModelResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Model         *Model                 `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenameModelResponse) Reset() {
+	*x = RenameModelResponse{}
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenameModelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenameModelResponse) ProtoMessage() {}
+
+func (x *RenameModelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_regsvc_v1_lifecycle_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenameModelResponse.ProtoReflect.Descriptor instead.
+func (*RenameModelResponse) Descriptor() ([]byte, []int) {
+	return file_regsvc_v1_lifecycle_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RenameModelResponse) GetModel() *Model {
+	if x != nil {
+		return x.Model
+	}
+	return nil
+}
+
 var File_regsvc_v1_lifecycle_proto protoreflect.FileDescriptor
 
 const file_regsvc_v1_lifecycle_proto_rawDesc = "" +
@@ -1438,7 +1692,25 @@ const file_regsvc_v1_lifecycle_proto_rawDesc = "" +
 	"\x04kept\x18\x02 \x01(\x04R\x04kept\x12\x18\n" +
 	"\adeleted\x18\x03 \x01(\x04R\adeleted\x12\x1d\n" +
 	"\n" +
-	"freed_size\x18\x04 \x01(\x04R\tfreedSize2\xcb\x05\n" +
+	"freed_size\x18\x04 \x01(\x04R\tfreedSize\"\x91\x01\n" +
+	"\x12CopyVersionRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06parent\x18\x02 \x01(\tR\x06parent\x12\x18\n" +
+	"\aaliases\x18\x03 \x03(\tR\aaliases\x12\x16\n" +
+	"\x06author\x18\x04 \x01(\tR\x06author\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\"[\n" +
+	"\x13CopyVersionResponse\x12,\n" +
+	"\aversion\x18\x01 \x01(\v2\x12.regsvc.v1.VersionR\aversion\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\"z\n" +
+	"\x12RenameModelRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
+	"\bnew_name\x18\x02 \x01(\tR\anewName\x12\x16\n" +
+	"\x06author\x18\x03 \x01(\tR\x06author\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\"=\n" +
+	"\x13RenameModelResponse\x12&\n" +
+	"\x05model\x18\x01 \x01(\v2\x10.regsvc.v1.ModelR\x05model2\xe7\x06\n" +
 	"\x10LifecycleService\x12U\n" +
 	"\x0eArchiveVersion\x12 .regsvc.v1.ArchiveVersionRequest\x1a!.regsvc.v1.ArchiveVersionResponse\x12R\n" +
 	"\rDeleteVersion\x12\x1f.regsvc.v1.DeleteVersionRequest\x1a .regsvc.v1.DeleteVersionResponse\x12X\n" +
@@ -1447,7 +1719,9 @@ const file_regsvc_v1_lifecycle_proto_rawDesc = "" +
 	"\x0eCollectGarbage\x12 .regsvc.v1.CollectGarbageRequest\x1a!.regsvc.v1.CollectGarbageResponse\x12T\n" +
 	"\fGetRetention\x12\x1e.regsvc.v1.GetRetentionRequest\x1a\x1f.regsvc.v1.GetRetentionResponse\"\x03\x90\x02\x01\x12O\n" +
 	"\fSetRetention\x12\x1e.regsvc.v1.SetRetentionRequest\x1a\x1f.regsvc.v1.SetRetentionResponse\x12U\n" +
-	"\x0eApplyRetention\x12 .regsvc.v1.ApplyRetentionRequest\x1a!.regsvc.v1.ApplyRetentionResponseB\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3"
+	"\x0eApplyRetention\x12 .regsvc.v1.ApplyRetentionRequest\x1a!.regsvc.v1.ApplyRetentionResponse\x12L\n" +
+	"\vCopyVersion\x12\x1d.regsvc.v1.CopyVersionRequest\x1a\x1e.regsvc.v1.CopyVersionResponse\x12L\n" +
+	"\vRenameModel\x12\x1d.regsvc.v1.RenameModelRequest\x1a\x1e.regsvc.v1.RenameModelResponseB\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3"
 
 var (
 	file_regsvc_v1_lifecycle_proto_rawDescOnce sync.Once
@@ -1461,7 +1735,7 @@ func file_regsvc_v1_lifecycle_proto_rawDescGZIP() []byte {
 	return file_regsvc_v1_lifecycle_proto_rawDescData
 }
 
-var file_regsvc_v1_lifecycle_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_regsvc_v1_lifecycle_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_regsvc_v1_lifecycle_proto_goTypes = []any{
 	(*ArchiveVersionRequest)(nil),   // 0: regsvc.v1.ArchiveVersionRequest
 	(*ArchiveVersionResponse)(nil),  // 1: regsvc.v1.ArchiveVersionResponse
@@ -1482,46 +1756,57 @@ var file_regsvc_v1_lifecycle_proto_goTypes = []any{
 	(*SetRetentionResponse)(nil),    // 16: regsvc.v1.SetRetentionResponse
 	(*ApplyRetentionRequest)(nil),   // 17: regsvc.v1.ApplyRetentionRequest
 	(*ApplyRetentionResponse)(nil),  // 18: regsvc.v1.ApplyRetentionResponse
-	(*Version)(nil),                 // 19: regsvc.v1.Version
-	(*durationpb.Duration)(nil),     // 20: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),   // 21: google.protobuf.Timestamp
+	(*CopyVersionRequest)(nil),      // 19: regsvc.v1.CopyVersionRequest
+	(*CopyVersionResponse)(nil),     // 20: regsvc.v1.CopyVersionResponse
+	(*RenameModelRequest)(nil),      // 21: regsvc.v1.RenameModelRequest
+	(*RenameModelResponse)(nil),     // 22: regsvc.v1.RenameModelResponse
+	(*Version)(nil),                 // 23: regsvc.v1.Version
+	(*durationpb.Duration)(nil),     // 24: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),   // 25: google.protobuf.Timestamp
+	(*Model)(nil),                   // 26: regsvc.v1.Model
 }
 var file_regsvc_v1_lifecycle_proto_depIdxs = []int32{
-	19, // 0: regsvc.v1.ArchiveVersionResponse.version:type_name -> regsvc.v1.Version
-	20, // 1: regsvc.v1.DeleteVersionRequest.keep:type_name -> google.protobuf.Duration
-	19, // 2: regsvc.v1.DeleteVersionResponse.version:type_name -> regsvc.v1.Version
-	19, // 3: regsvc.v1.UndeleteVersionResponse.version:type_name -> regsvc.v1.Version
+	23, // 0: regsvc.v1.ArchiveVersionResponse.version:type_name -> regsvc.v1.Version
+	24, // 1: regsvc.v1.DeleteVersionRequest.keep:type_name -> google.protobuf.Duration
+	23, // 2: regsvc.v1.DeleteVersionResponse.version:type_name -> regsvc.v1.Version
+	23, // 3: regsvc.v1.UndeleteVersionResponse.version:type_name -> regsvc.v1.Version
 	6,  // 4: regsvc.v1.GetStorageStatsResponse.usage:type_name -> regsvc.v1.StorageUsage
 	6,  // 5: regsvc.v1.GetStorageStatsResponse.deleted:type_name -> regsvc.v1.StorageUsage
-	20, // 6: regsvc.v1.RetentionPolicy.keep_younger:type_name -> google.protobuf.Duration
-	21, // 7: regsvc.v1.RetentionPolicy.update_time:type_name -> google.protobuf.Timestamp
-	21, // 8: regsvc.v1.RetentionPolicy.apply_time:type_name -> google.protobuf.Timestamp
+	24, // 6: regsvc.v1.RetentionPolicy.keep_younger:type_name -> google.protobuf.Duration
+	25, // 7: regsvc.v1.RetentionPolicy.update_time:type_name -> google.protobuf.Timestamp
+	25, // 8: regsvc.v1.RetentionPolicy.apply_time:type_name -> google.protobuf.Timestamp
 	11, // 9: regsvc.v1.GetRetentionResponse.policy:type_name -> regsvc.v1.RetentionPolicy
 	11, // 10: regsvc.v1.SetRetentionRequest.policy:type_name -> regsvc.v1.RetentionPolicy
 	11, // 11: regsvc.v1.SetRetentionResponse.policy:type_name -> regsvc.v1.RetentionPolicy
 	11, // 12: regsvc.v1.ApplyRetentionRequest.policy:type_name -> regsvc.v1.RetentionPolicy
 	12, // 13: regsvc.v1.ApplyRetentionResponse.verdicts:type_name -> regsvc.v1.RetentionVerdict
-	0,  // 14: regsvc.v1.LifecycleService.ArchiveVersion:input_type -> regsvc.v1.ArchiveVersionRequest
-	2,  // 15: regsvc.v1.LifecycleService.DeleteVersion:input_type -> regsvc.v1.DeleteVersionRequest
-	4,  // 16: regsvc.v1.LifecycleService.UndeleteVersion:input_type -> regsvc.v1.UndeleteVersionRequest
-	7,  // 17: regsvc.v1.LifecycleService.GetStorageStats:input_type -> regsvc.v1.GetStorageStatsRequest
-	9,  // 18: regsvc.v1.LifecycleService.CollectGarbage:input_type -> regsvc.v1.CollectGarbageRequest
-	13, // 19: regsvc.v1.LifecycleService.GetRetention:input_type -> regsvc.v1.GetRetentionRequest
-	15, // 20: regsvc.v1.LifecycleService.SetRetention:input_type -> regsvc.v1.SetRetentionRequest
-	17, // 21: regsvc.v1.LifecycleService.ApplyRetention:input_type -> regsvc.v1.ApplyRetentionRequest
-	1,  // 22: regsvc.v1.LifecycleService.ArchiveVersion:output_type -> regsvc.v1.ArchiveVersionResponse
-	3,  // 23: regsvc.v1.LifecycleService.DeleteVersion:output_type -> regsvc.v1.DeleteVersionResponse
-	5,  // 24: regsvc.v1.LifecycleService.UndeleteVersion:output_type -> regsvc.v1.UndeleteVersionResponse
-	8,  // 25: regsvc.v1.LifecycleService.GetStorageStats:output_type -> regsvc.v1.GetStorageStatsResponse
-	10, // 26: regsvc.v1.LifecycleService.CollectGarbage:output_type -> regsvc.v1.CollectGarbageResponse
-	14, // 27: regsvc.v1.LifecycleService.GetRetention:output_type -> regsvc.v1.GetRetentionResponse
-	16, // 28: regsvc.v1.LifecycleService.SetRetention:output_type -> regsvc.v1.SetRetentionResponse
-	18, // 29: regsvc.v1.LifecycleService.ApplyRetention:output_type -> regsvc.v1.ApplyRetentionResponse
-	22, // [22:30] is the sub-list for method output_type
-	14, // [14:22] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	23, // 14: regsvc.v1.CopyVersionResponse.version:type_name -> regsvc.v1.Version
+	26, // 15: regsvc.v1.RenameModelResponse.model:type_name -> regsvc.v1.Model
+	0,  // 16: regsvc.v1.LifecycleService.ArchiveVersion:input_type -> regsvc.v1.ArchiveVersionRequest
+	2,  // 17: regsvc.v1.LifecycleService.DeleteVersion:input_type -> regsvc.v1.DeleteVersionRequest
+	4,  // 18: regsvc.v1.LifecycleService.UndeleteVersion:input_type -> regsvc.v1.UndeleteVersionRequest
+	7,  // 19: regsvc.v1.LifecycleService.GetStorageStats:input_type -> regsvc.v1.GetStorageStatsRequest
+	9,  // 20: regsvc.v1.LifecycleService.CollectGarbage:input_type -> regsvc.v1.CollectGarbageRequest
+	13, // 21: regsvc.v1.LifecycleService.GetRetention:input_type -> regsvc.v1.GetRetentionRequest
+	15, // 22: regsvc.v1.LifecycleService.SetRetention:input_type -> regsvc.v1.SetRetentionRequest
+	17, // 23: regsvc.v1.LifecycleService.ApplyRetention:input_type -> regsvc.v1.ApplyRetentionRequest
+	19, // 24: regsvc.v1.LifecycleService.CopyVersion:input_type -> regsvc.v1.CopyVersionRequest
+	21, // 25: regsvc.v1.LifecycleService.RenameModel:input_type -> regsvc.v1.RenameModelRequest
+	1,  // 26: regsvc.v1.LifecycleService.ArchiveVersion:output_type -> regsvc.v1.ArchiveVersionResponse
+	3,  // 27: regsvc.v1.LifecycleService.DeleteVersion:output_type -> regsvc.v1.DeleteVersionResponse
+	5,  // 28: regsvc.v1.LifecycleService.UndeleteVersion:output_type -> regsvc.v1.UndeleteVersionResponse
+	8,  // 29: regsvc.v1.LifecycleService.GetStorageStats:output_type -> regsvc.v1.GetStorageStatsResponse
+	10, // 30: regsvc.v1.LifecycleService.CollectGarbage:output_type -> regsvc.v1.CollectGarbageResponse
+	14, // 31: regsvc.v1.LifecycleService.GetRetention:output_type -> regsvc.v1.GetRetentionResponse
+	16, // 32: regsvc.v1.LifecycleService.SetRetention:output_type -> regsvc.v1.SetRetentionResponse
+	18, // 33: regsvc.v1.LifecycleService.ApplyRetention:output_type -> regsvc.v1.ApplyRetentionResponse
+	20, // 34: regsvc.v1.LifecycleService.CopyVersion:output_type -> regsvc.v1.CopyVersionResponse
+	22, // 35: regsvc.v1.LifecycleService.RenameModel:output_type -> regsvc.v1.RenameModelResponse
+	26, // [26:36] is the sub-list for method output_type
+	16, // [16:26] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_regsvc_v1_lifecycle_proto_init() }
@@ -1536,7 +1821,7 @@ func file_regsvc_v1_lifecycle_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_regsvc_v1_lifecycle_proto_rawDesc), len(file_regsvc_v1_lifecycle_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,8 @@ const (
 	LifecycleService_GetRetention_FullMethodName    = "/regsvc.v1.LifecycleService/GetRetention"
 	LifecycleService_SetRetention_FullMethodName    = "/regsvc.v1.LifecycleService/SetRetention"
 	LifecycleService_ApplyRetention_FullMethodName  = "/regsvc.v1.LifecycleService/ApplyRetention"
+	LifecycleService_CopyVersion_FullMethodName     = "/regsvc.v1.LifecycleService/CopyVersion"
+	LifecycleService_RenameModel_FullMethodName     = "/regsvc.v1.LifecycleService/RenameModel"
 )
 
 // LifecycleServiceClient is the client API for LifecycleService service.
@@ -71,6 +73,16 @@ type LifecycleServiceClient interface {
 	// Errors: NOT_FOUND (model); INVALID_ARGUMENT, reason FILTER_INVALID (of a policy that is tried);
 	// RESOURCE_EXHAUSTED, reason FILTER_TOO_COSTLY.
 	ApplyRetention(ctx context.Context, in *ApplyRetentionRequest, opts ...grpc.CallOption) (*ApplyRetentionResponse, error)
+	// Makes a version in another model, of any namespace, of what another version has: files, metadata, record and attachments, and with
+	// them both digests. No bytes are moved or stored again. Its author, and whether it is bad, are those of the other; its lineage
+	// leads there. Build, notes, approvals and evaluations stay where they are. Errors: NOT_FOUND (reason VERSION_DELETED when it is
+	// deleted); INVALID_ARGUMENT (a name); RESOURCE_EXHAUSTED; and of `aliases` as RegistryService.SetAlias.
+	CopyVersion(ctx context.Context, in *CopyVersionRequest, opts ...grpc.CallOption) (*CopyVersionResponse, error)
+	// Gives a model, with all that it has, another name, in any namespace. No bytes are moved. What is sealed, and events, go on
+	// naming it as it was called then; asking for the old name is NOT_FOUND with metadata["renamed"]. Errors: NOT_FOUND;
+	// ALREADY_EXISTS; FAILED_PRECONDITION, reason MODEL_IN_USE (builds run, uploads are open, or deployments follow it: they know it by its
+	// name; metadata["running_builds"], ["open_uploads"], ["deployments"]); INVALID_ARGUMENT.
+	RenameModel(ctx context.Context, in *RenameModelRequest, opts ...grpc.CallOption) (*RenameModelResponse, error)
 }
 
 type lifecycleServiceClient struct {
@@ -161,6 +173,26 @@ func (c *lifecycleServiceClient) ApplyRetention(ctx context.Context, in *ApplyRe
 	return out, nil
 }
 
+func (c *lifecycleServiceClient) CopyVersion(ctx context.Context, in *CopyVersionRequest, opts ...grpc.CallOption) (*CopyVersionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CopyVersionResponse)
+	err := c.cc.Invoke(ctx, LifecycleService_CopyVersion_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *lifecycleServiceClient) RenameModel(ctx context.Context, in *RenameModelRequest, opts ...grpc.CallOption) (*RenameModelResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RenameModelResponse)
+	err := c.cc.Invoke(ctx, LifecycleService_RenameModel_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // LifecycleServiceServer is the server API for LifecycleService service.
 // All implementations must embed UnimplementedLifecycleServiceServer
 // for forward compatibility.
@@ -203,6 +235,16 @@ type LifecycleServiceServer interface {
 	// Errors: NOT_FOUND (model); INVALID_ARGUMENT, reason FILTER_INVALID (of a policy that is tried);
 	// RESOURCE_EXHAUSTED, reason FILTER_TOO_COSTLY.
 	ApplyRetention(context.Context, *ApplyRetentionRequest) (*ApplyRetentionResponse, error)
+	// Makes a version in another model, of any namespace, of what another version has: files, metadata, record and attachments, and with
+	// them both digests. No bytes are moved or stored again. Its author, and whether it is bad, are those of the other; its lineage
+	// leads there. Build, notes, approvals and evaluations stay where they are. Errors: NOT_FOUND (reason VERSION_DELETED when it is
+	// deleted); INVALID_ARGUMENT (a name); RESOURCE_EXHAUSTED; and of `aliases` as RegistryService.SetAlias.
+	CopyVersion(context.Context, *CopyVersionRequest) (*CopyVersionResponse, error)
+	// Gives a model, with all that it has, another name, in any namespace. No bytes are moved. What is sealed, and events, go on
+	// naming it as it was called then; asking for the old name is NOT_FOUND with metadata["renamed"]. Errors: NOT_FOUND;
+	// ALREADY_EXISTS; FAILED_PRECONDITION, reason MODEL_IN_USE (builds run, uploads are open, or deployments follow it: they know it by its
+	// name; metadata["running_builds"], ["open_uploads"], ["deployments"]); INVALID_ARGUMENT.
+	RenameModel(context.Context, *RenameModelRequest) (*RenameModelResponse, error)
 	mustEmbedUnimplementedLifecycleServiceServer()
 }
 
@@ -236,6 +278,12 @@ func (UnimplementedLifecycleServiceServer) SetRetention(context.Context, *SetRet
 }
 func (UnimplementedLifecycleServiceServer) ApplyRetention(context.Context, *ApplyRetentionRequest) (*ApplyRetentionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ApplyRetention not implemented")
+}
+func (UnimplementedLifecycleServiceServer) CopyVersion(context.Context, *CopyVersionRequest) (*CopyVersionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CopyVersion not implemented")
+}
+func (UnimplementedLifecycleServiceServer) RenameModel(context.Context, *RenameModelRequest) (*RenameModelResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RenameModel not implemented")
 }
 func (UnimplementedLifecycleServiceServer) mustEmbedUnimplementedLifecycleServiceServer() {}
 func (UnimplementedLifecycleServiceServer) testEmbeddedByValue()                          {}
@@ -402,6 +450,42 @@ func _LifecycleService_ApplyRetention_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _LifecycleService_CopyVersion_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CopyVersionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LifecycleServiceServer).CopyVersion(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LifecycleService_CopyVersion_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LifecycleServiceServer).CopyVersion(ctx, req.(*CopyVersionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LifecycleService_RenameModel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RenameModelRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LifecycleServiceServer).RenameModel(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LifecycleService_RenameModel_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LifecycleServiceServer).RenameModel(ctx, req.(*RenameModelRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // LifecycleService_ServiceDesc is the grpc.ServiceDesc for LifecycleService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -440,6 +524,14 @@ var LifecycleService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ApplyRetention",
 			Handler:    _LifecycleService_ApplyRetention_Handler,
+		},
+		{
+			MethodName: "CopyVersion",
+			Handler:    _LifecycleService_CopyVersion_Handler,
+		},
+		{
+			MethodName: "RenameModel",
+			Handler:    _LifecycleService_RenameModel_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

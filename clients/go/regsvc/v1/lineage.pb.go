@@ -293,7 +293,7 @@ type LineageEdge struct {
 	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
 	// What was made.
 	Target string `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
-	// "fine-tuned", "quantised", "merged", "distilled", "converted", "built"; of a dataset its split, as "train"; or empty
+	// "fine-tuned", "quantised", "merged", "distilled", "converted", "built", "copied"; of a dataset its split, as "train"; or empty
 	// when it was not said.
 	Relation      string `protobuf:"bytes,3,opt,name=relation,proto3" json:"relation,omitempty"`
 	unknownFields protoimpl.UnknownFields

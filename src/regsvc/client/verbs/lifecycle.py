@@ -9,7 +9,7 @@ from regsvc import refs
 from regsvc.client import lifecycle, retention
 from regsvc.client.author import author as who
 from regsvc.client.lifecycle import Collection, Deletion, Stats
-from regsvc.client.records import Version
+from regsvc.client.records import Model, Version
 from regsvc.client.retention import RetentionPolicy, RetentionResult
 from regsvc.client.verbs.connections import Connections
 from regsvc.errors import InvalidArgument
@@ -128,6 +128,28 @@ class Lifecycle(Connections):
         connection, name = self._model(model)
         by = who() if author is None else author
         return retention.apply(connection, name, dry_run=dry_run, policy=policy, author=by)
+
+    def copy(
+        self, ref: str, model: str, *, aliases: Sequence[str] = (), author: str | None = None
+    ) -> Version:
+        """Make a version of `model`, in any namespace, of what another version has; no bytes are moved.
+
+        `aliases` of that model are set to it in the same transaction. Raises `NotFound`, `VersionDeleted`,
+        `AliasProtected`, `VersionBad`.
+        """
+        reference, target = refs.parse_reference(ref), refs.parse_model(model)
+        by = who() if author is None else author
+        connection = self._connection(reference.server)
+        return lifecycle.copy(connection, reference.version, target, aliases, by)
+
+    def rename(self, model: str, new: str, *, author: str | None = None) -> Model:
+        """Give a model, with all that it has, another name, in any namespace; no bytes are moved.
+
+        Raises `NotFound`, `AlreadyExists`, `ModelInUse` (builds, uploads or deployments know it by its name).
+        """
+        connection, name = self._model(model)
+        by = who() if author is None else author
+        return lifecycle.rename(connection, name, refs.parse_model(new), by)
 
 
 def _names_version(ref: refs.VersionRef) -> bool:

@@ -6,7 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Version } from "./registry_pb.js";
+import type { Model, Version } from "./registry_pb.js";
 import { file_regsvc_v1_registry } from "./registry_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file regsvc/v1/lifecycle.proto.
  */
 export const file_regsvc_v1_lifecycle: GenFile = /*@__PURE__*/
-  fileDesc("ChlyZWdzdmMvdjEvbGlmZWN5Y2xlLnByb3RvEglyZWdzdmMudjEiawoVQXJjaGl2ZVZlcnNpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIYXJjaGl2ZWQYAiABKAgSDgoGcmVhc29uGAMgASgJEg4KBmF1dGhvchgEIAEoCRISCgpyZXF1ZXN0X2lkGAUgASgJIj0KFkFyY2hpdmVWZXJzaW9uUmVzcG9uc2USIwoHdmVyc2lvbhgBIAEoCzISLnJlZ3N2Yy52MS5WZXJzaW9uIqEBChREZWxldGVWZXJzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBWZvcmNlGAIgASgIEg8KB2RyeV9ydW4YAyABKAgSJwoEa2VlcBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZyZWFzb24YBSABKAkSDgoGYXV0aG9yGAYgASgJEhIKCnJlcXVlc3RfaWQYByABKAkidgoVRGVsZXRlVmVyc2lvblJlc3BvbnNlEiMKB3ZlcnNpb24YASABKAsyEi5yZWdzdmMudjEuVmVyc2lvbhIVCg11bnNldF9hbGlhc2VzGAIgAygJEg0KBWhvc3RzGAMgAygJEhIKCmZyZWVkX3NpemUYBCABKAQiSgoWVW5kZWxldGVWZXJzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBmF1dGhvchgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIj4KF1VuZGVsZXRlVmVyc2lvblJlc3BvbnNlEiMKB3ZlcnNpb24YASABKAsyEi5yZWdzdmMudjEuVmVyc2lvbiKoAQoMU3RvcmFnZVVzYWdlEhAKCHZlcnNpb25zGAEgASgEEg0KBWZpbGVzGAIgASgEEhQKDGxvZ2ljYWxfc2l6ZRgDIAEoBBITCgtzdG9yZWRfc2l6ZRgEIAEoBBITCgt1bmlxdWVfc2l6ZRgFIAEoBBITCgtzaGFyZWRfc2l6ZRgGIAEoBBIOCgZjaHVua3MYByABKAQSEgoKZnJlZWRfc2l6ZRgIIAEoBCInChZHZXRTdG9yYWdlU3RhdHNSZXF1ZXN0Eg0KBW5hbWVzGAEgAygJIo0BChdHZXRTdG9yYWdlU3RhdHNSZXNwb25zZRImCgV1c2FnZRgBIAEoCzIXLnJlZ3N2Yy52MS5TdG9yYWdlVXNhZ2USKAoHZGVsZXRlZBgCIAEoCzIXLnJlZ3N2Yy52MS5TdG9yYWdlVXNhZ2USEQoJcGFja19zaXplGAMgASgEEg0KBXBhY2tzGAQgASgEIjYKFUNvbGxlY3RHYXJiYWdlUmVxdWVzdBIPCgdkcnlfcnVuGAEgASgIEgwKBGZ1bGwYAiABKAgikQEKFkNvbGxlY3RHYXJiYWdlUmVzcG9uc2USEAoIdmVyc2lvbnMYASABKAQSDgoGY2h1bmtzGAIgASgEEhIKCmZyZWVkX3NpemUYAyABKAQSEQoJZGVhZF9zaXplGAQgASgEEhUKDXBhY2tzX3JlbW92ZWQYBSABKAQSFwoPcGFja3NfcmV3cml0dGVuGAYgASgEIoECCg9SZXRlbnRpb25Qb2xpY3kSDAoEbmFtZRgBIAEoCRIRCglrZWVwX2xhc3QYAiABKA0SLwoMa2VlcF95b3VuZ2VyGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC2tlZXBfbGFiZWxzGAQgAygJEhMKC2tlZXBfZmlsdGVyGAUgASgJEhEKCXNjaGVkdWxlZBgGIAEoCBIvCgt1cGRhdGVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKYXBwbHlfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiNAoQUmV0ZW50aW9uVmVyZGljdBIPCgd2ZXJzaW9uGAEgASgJEg8KB3JlYXNvbnMYAiADKAkiIwoTR2V0UmV0ZW50aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJIkIKFEdldFJldGVudGlvblJlc3BvbnNlEioKBnBvbGljeRgBIAEoCzIaLnJlZ3N2Yy52MS5SZXRlbnRpb25Qb2xpY3kiZQoTU2V0UmV0ZW50aW9uUmVxdWVzdBIqCgZwb2xpY3kYASABKAsyGi5yZWdzdmMudjEuUmV0ZW50aW9uUG9saWN5Eg4KBmF1dGhvchgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIkIKFFNldFJldGVudGlvblJlc3BvbnNlEioKBnBvbGljeRgBIAEoCzIaLnJlZ3N2Yy52MS5SZXRlbnRpb25Qb2xpY3kihgEKFUFwcGx5UmV0ZW50aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg8KB2RyeV9ydW4YAiABKAgSKgoGcG9saWN5GAMgASgLMhoucmVnc3ZjLnYxLlJldGVudGlvblBvbGljeRIOCgZhdXRob3IYBCABKAkSEgoKcmVxdWVzdF9pZBgFIAEoCSJ6ChZBcHBseVJldGVudGlvblJlc3BvbnNlEi0KCHZlcmRpY3RzGAEgAygLMhsucmVnc3ZjLnYxLlJldGVudGlvblZlcmRpY3QSDAoEa2VwdBgCIAEoBBIPCgdkZWxldGVkGAMgASgEEhIKCmZyZWVkX3NpemUYBCABKAQyywUKEExpZmVjeWNsZVNlcnZpY2USVQoOQXJjaGl2ZVZlcnNpb24SIC5yZWdzdmMudjEuQXJjaGl2ZVZlcnNpb25SZXF1ZXN0GiEucmVnc3ZjLnYxLkFyY2hpdmVWZXJzaW9uUmVzcG9uc2USUgoNRGVsZXRlVmVyc2lvbhIfLnJlZ3N2Yy52MS5EZWxldGVWZXJzaW9uUmVxdWVzdBogLnJlZ3N2Yy52MS5EZWxldGVWZXJzaW9uUmVzcG9uc2USWAoPVW5kZWxldGVWZXJzaW9uEiEucmVnc3ZjLnYxLlVuZGVsZXRlVmVyc2lvblJlcXVlc3QaIi5yZWdzdmMudjEuVW5kZWxldGVWZXJzaW9uUmVzcG9uc2USXQoPR2V0U3RvcmFnZVN0YXRzEiEucmVnc3ZjLnYxLkdldFN0b3JhZ2VTdGF0c1JlcXVlc3QaIi5yZWdzdmMudjEuR2V0U3RvcmFnZVN0YXRzUmVzcG9uc2UiA5ACARJVCg5Db2xsZWN0R2FyYmFnZRIgLnJlZ3N2Yy52MS5Db2xsZWN0R2FyYmFnZVJlcXVlc3QaIS5yZWdzdmMudjEuQ29sbGVjdEdhcmJhZ2VSZXNwb25zZRJUCgxHZXRSZXRlbnRpb24SHi5yZWdzdmMudjEuR2V0UmV0ZW50aW9uUmVxdWVzdBofLnJlZ3N2Yy52MS5HZXRSZXRlbnRpb25SZXNwb25zZSIDkAIBEk8KDFNldFJldGVudGlvbhIeLnJlZ3N2Yy52MS5TZXRSZXRlbnRpb25SZXF1ZXN0Gh8ucmVnc3ZjLnYxLlNldFJldGVudGlvblJlc3BvbnNlElUKDkFwcGx5UmV0ZW50aW9uEiAucmVnc3ZjLnYxLkFwcGx5UmV0ZW50aW9uUmVxdWVzdBohLnJlZ3N2Yy52MS5BcHBseVJldGVudGlvblJlc3BvbnNlQiJaIHJlZ3N2Yy5kZXYvZ28vcmVnc3ZjL3YxO3JlZ3N2Y3YxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_regsvc_v1_registry]);
+  fileDesc("ChlyZWdzdmMvdjEvbGlmZWN5Y2xlLnByb3RvEglyZWdzdmMudjEiawoVQXJjaGl2ZVZlcnNpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIYXJjaGl2ZWQYAiABKAgSDgoGcmVhc29uGAMgASgJEg4KBmF1dGhvchgEIAEoCRISCgpyZXF1ZXN0X2lkGAUgASgJIj0KFkFyY2hpdmVWZXJzaW9uUmVzcG9uc2USIwoHdmVyc2lvbhgBIAEoCzISLnJlZ3N2Yy52MS5WZXJzaW9uIqEBChREZWxldGVWZXJzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBWZvcmNlGAIgASgIEg8KB2RyeV9ydW4YAyABKAgSJwoEa2VlcBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZyZWFzb24YBSABKAkSDgoGYXV0aG9yGAYgASgJEhIKCnJlcXVlc3RfaWQYByABKAkidgoVRGVsZXRlVmVyc2lvblJlc3BvbnNlEiMKB3ZlcnNpb24YASABKAsyEi5yZWdzdmMudjEuVmVyc2lvbhIVCg11bnNldF9hbGlhc2VzGAIgAygJEg0KBWhvc3RzGAMgAygJEhIKCmZyZWVkX3NpemUYBCABKAQiSgoWVW5kZWxldGVWZXJzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBmF1dGhvchgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIj4KF1VuZGVsZXRlVmVyc2lvblJlc3BvbnNlEiMKB3ZlcnNpb24YASABKAsyEi5yZWdzdmMudjEuVmVyc2lvbiKoAQoMU3RvcmFnZVVzYWdlEhAKCHZlcnNpb25zGAEgASgEEg0KBWZpbGVzGAIgASgEEhQKDGxvZ2ljYWxfc2l6ZRgDIAEoBBITCgtzdG9yZWRfc2l6ZRgEIAEoBBITCgt1bmlxdWVfc2l6ZRgFIAEoBBITCgtzaGFyZWRfc2l6ZRgGIAEoBBIOCgZjaHVua3MYByABKAQSEgoKZnJlZWRfc2l6ZRgIIAEoBCInChZHZXRTdG9yYWdlU3RhdHNSZXF1ZXN0Eg0KBW5hbWVzGAEgAygJIo0BChdHZXRTdG9yYWdlU3RhdHNSZXNwb25zZRImCgV1c2FnZRgBIAEoCzIXLnJlZ3N2Yy52MS5TdG9yYWdlVXNhZ2USKAoHZGVsZXRlZBgCIAEoCzIXLnJlZ3N2Yy52MS5TdG9yYWdlVXNhZ2USEQoJcGFja19zaXplGAMgASgEEg0KBXBhY2tzGAQgASgEIjYKFUNvbGxlY3RHYXJiYWdlUmVxdWVzdBIPCgdkcnlfcnVuGAEgASgIEgwKBGZ1bGwYAiABKAgikQEKFkNvbGxlY3RHYXJiYWdlUmVzcG9uc2USEAoIdmVyc2lvbnMYASABKAQSDgoGY2h1bmtzGAIgASgEEhIKCmZyZWVkX3NpemUYAyABKAQSEQoJZGVhZF9zaXplGAQgASgEEhUKDXBhY2tzX3JlbW92ZWQYBSABKAQSFwoPcGFja3NfcmV3cml0dGVuGAYgASgEIoECCg9SZXRlbnRpb25Qb2xpY3kSDAoEbmFtZRgBIAEoCRIRCglrZWVwX2xhc3QYAiABKA0SLwoMa2VlcF95b3VuZ2VyGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC2tlZXBfbGFiZWxzGAQgAygJEhMKC2tlZXBfZmlsdGVyGAUgASgJEhEKCXNjaGVkdWxlZBgGIAEoCBIvCgt1cGRhdGVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKYXBwbHlfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiNAoQUmV0ZW50aW9uVmVyZGljdBIPCgd2ZXJzaW9uGAEgASgJEg8KB3JlYXNvbnMYAiADKAkiIwoTR2V0UmV0ZW50aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJIkIKFEdldFJldGVudGlvblJlc3BvbnNlEioKBnBvbGljeRgBIAEoCzIaLnJlZ3N2Yy52MS5SZXRlbnRpb25Qb2xpY3kiZQoTU2V0UmV0ZW50aW9uUmVxdWVzdBIqCgZwb2xpY3kYASABKAsyGi5yZWdzdmMudjEuUmV0ZW50aW9uUG9saWN5Eg4KBmF1dGhvchgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIkIKFFNldFJldGVudGlvblJlc3BvbnNlEioKBnBvbGljeRgBIAEoCzIaLnJlZ3N2Yy52MS5SZXRlbnRpb25Qb2xpY3kihgEKFUFwcGx5UmV0ZW50aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg8KB2RyeV9ydW4YAiABKAgSKgoGcG9saWN5GAMgASgLMhoucmVnc3ZjLnYxLlJldGVudGlvblBvbGljeRIOCgZhdXRob3IYBCABKAkSEgoKcmVxdWVzdF9pZBgFIAEoCSJ6ChZBcHBseVJldGVudGlvblJlc3BvbnNlEi0KCHZlcmRpY3RzGAEgAygLMhsucmVnc3ZjLnYxLlJldGVudGlvblZlcmRpY3QSDAoEa2VwdBgCIAEoBBIPCgdkZWxldGVkGAMgASgEEhIKCmZyZWVkX3NpemUYBCABKAQiZwoSQ29weVZlcnNpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSDgoGcGFyZW50GAIgASgJEg8KB2FsaWFzZXMYAyADKAkSDgoGYXV0aG9yGAQgASgJEhIKCnJlcXVlc3RfaWQYBSABKAkiSgoTQ29weVZlcnNpb25SZXNwb25zZRIjCgd2ZXJzaW9uGAEgASgLMhIucmVnc3ZjLnYxLlZlcnNpb24SDgoGc291cmNlGAIgASgJIlgKElJlbmFtZU1vZGVsUmVxdWVzdBIMCgRuYW1lGAEgASgJEhAKCG5ld19uYW1lGAIgASgJEg4KBmF1dGhvchgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJIjYKE1JlbmFtZU1vZGVsUmVzcG9uc2USHwoFbW9kZWwYASABKAsyEC5yZWdzdmMudjEuTW9kZWwy5wYKEExpZmVjeWNsZVNlcnZpY2USVQoOQXJjaGl2ZVZlcnNpb24SIC5yZWdzdmMudjEuQXJjaGl2ZVZlcnNpb25SZXF1ZXN0GiEucmVnc3ZjLnYxLkFyY2hpdmVWZXJzaW9uUmVzcG9uc2USUgoNRGVsZXRlVmVyc2lvbhIfLnJlZ3N2Yy52MS5EZWxldGVWZXJzaW9uUmVxdWVzdBogLnJlZ3N2Yy52MS5EZWxldGVWZXJzaW9uUmVzcG9uc2USWAoPVW5kZWxldGVWZXJzaW9uEiEucmVnc3ZjLnYxLlVuZGVsZXRlVmVyc2lvblJlcXVlc3QaIi5yZWdzdmMudjEuVW5kZWxldGVWZXJzaW9uUmVzcG9uc2USXQoPR2V0U3RvcmFnZVN0YXRzEiEucmVnc3ZjLnYxLkdldFN0b3JhZ2VTdGF0c1JlcXVlc3QaIi5yZWdzdmMudjEuR2V0U3RvcmFnZVN0YXRzUmVzcG9uc2UiA5ACARJVCg5Db2xsZWN0R2FyYmFnZRIgLnJlZ3N2Yy52MS5Db2xsZWN0R2FyYmFnZVJlcXVlc3QaIS5yZWdzdmMudjEuQ29sbGVjdEdhcmJhZ2VSZXNwb25zZRJUCgxHZXRSZXRlbnRpb24SHi5yZWdzdmMudjEuR2V0UmV0ZW50aW9uUmVxdWVzdBofLnJlZ3N2Yy52MS5HZXRSZXRlbnRpb25SZXNwb25zZSIDkAIBEk8KDFNldFJldGVudGlvbhIeLnJlZ3N2Yy52MS5TZXRSZXRlbnRpb25SZXF1ZXN0Gh8ucmVnc3ZjLnYxLlNldFJldGVudGlvblJlc3BvbnNlElUKDkFwcGx5UmV0ZW50aW9uEiAucmVnc3ZjLnYxLkFwcGx5UmV0ZW50aW9uUmVxdWVzdBohLnJlZ3N2Yy52MS5BcHBseVJldGVudGlvblJlc3BvbnNlEkwKC0NvcHlWZXJzaW9uEh0ucmVnc3ZjLnYxLkNvcHlWZXJzaW9uUmVxdWVzdBoeLnJlZ3N2Yy52MS5Db3B5VmVyc2lvblJlc3BvbnNlEkwKC1JlbmFtZU1vZGVsEh0ucmVnc3ZjLnYxLlJlbmFtZU1vZGVsUmVxdWVzdBoeLnJlZ3N2Yy52MS5SZW5hbWVNb2RlbFJlc3BvbnNlQiJaIHJlZ3N2Yy5kZXYvZ28vcmVnc3ZjL3YxO3JlZ3N2Y3YxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_regsvc_v1_registry]);
 
 /**
  * Request for LifecycleService.ArchiveVersion.
@@ -91,7 +91,7 @@ export const ArchiveVersionResponseSchema: GenMessage<ArchiveVersionResponse> = 
  */
 export type DeleteVersionRequest = Message<"regsvc.v1.DeleteVersionRequest"> & {
   /**
-   * The version, by number, alias or digest; required.
+   * The version, by number, alias or digest, not as `latest`; required.
    *
    * @generated from field: string name = 1;
    */
@@ -751,6 +751,142 @@ export const ApplyRetentionResponseSchema: GenMessage<ApplyRetentionResponse> = 
   messageDesc(file_regsvc_v1_lifecycle, 18);
 
 /**
+ * Request for LifecycleService.CopyVersion.
+ *
+ * @generated from message regsvc.v1.CopyVersionRequest
+ */
+export type CopyVersionRequest = Message<"regsvc.v1.CopyVersionRequest"> & {
+  /**
+   * The version that is copied, by number, alias or digest; required.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * namespaces/{namespace}/models/{model} that gets it, made if need be; required.
+   *
+   * @generated from field: string parent = 2;
+   */
+  parent: string;
+
+  /**
+   * Aliases of that model to be set to the copy in the same transaction; at most 100.
+   *
+   * @generated from field: repeated string aliases = 3;
+   */
+  aliases: string[];
+
+  /**
+   * Who asks; at most 200 bytes.
+   *
+   * @generated from field: string author = 4;
+   */
+  author: string;
+
+  /**
+   * Optional; see CapabilitiesService.
+   *
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message regsvc.v1.CopyVersionRequest.
+ * Use `create(CopyVersionRequestSchema)` to create a new message.
+ */
+export const CopyVersionRequestSchema: GenMessage<CopyVersionRequest> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_lifecycle, 19);
+
+/**
+ * Response of LifecycleService.CopyVersion.
+ *
+ * @generated from message regsvc.v1.CopyVersionResponse
+ */
+export type CopyVersionResponse = Message<"regsvc.v1.CopyVersionResponse"> & {
+  /**
+   * @generated from field: regsvc.v1.Version version = 1;
+   */
+  version?: Version | undefined;
+
+  /**
+   * The version that was copied, by number.
+   *
+   * @generated from field: string source = 2;
+   */
+  source: string;
+};
+
+/**
+ * Describes the message regsvc.v1.CopyVersionResponse.
+ * Use `create(CopyVersionResponseSchema)` to create a new message.
+ */
+export const CopyVersionResponseSchema: GenMessage<CopyVersionResponse> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_lifecycle, 20);
+
+/**
+ * Request for LifecycleService.RenameModel.
+ *
+ * @generated from message regsvc.v1.RenameModelRequest
+ */
+export type RenameModelRequest = Message<"regsvc.v1.RenameModelRequest"> & {
+  /**
+   * namespaces/{namespace}/models/{model}; required.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * namespaces/{namespace}/models/{model} that it is called from then on; required.
+   *
+   * @generated from field: string new_name = 2;
+   */
+  newName: string;
+
+  /**
+   * Who asks; at most 200 bytes.
+   *
+   * @generated from field: string author = 3;
+   */
+  author: string;
+
+  /**
+   * Optional; see CapabilitiesService.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message regsvc.v1.RenameModelRequest.
+ * Use `create(RenameModelRequestSchema)` to create a new message.
+ */
+export const RenameModelRequestSchema: GenMessage<RenameModelRequest> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_lifecycle, 21);
+
+/**
+ * Response of LifecycleService.RenameModel.
+ *
+ * @generated from message regsvc.v1.RenameModelResponse
+ */
+export type RenameModelResponse = Message<"regsvc.v1.RenameModelResponse"> & {
+  /**
+   * @generated from field: regsvc.v1.Model model = 1;
+   */
+  model?: Model | undefined;
+};
+
+/**
+ * Describes the message regsvc.v1.RenameModelResponse.
+ * Use `create(RenameModelResponseSchema)` to create a new message.
+ */
+export const RenameModelResponseSchema: GenMessage<RenameModelResponse> = /*@__PURE__*/
+  messageDesc(file_regsvc_v1_lifecycle, 22);
+
+/**
  * LifecycleService puts versions away, deletes them, and frees what nobody needs any more. The rules for names, errors and
  * retries stand at CapabilitiesService.
  *
@@ -855,6 +991,32 @@ export const LifecycleService: GenService<{
     methodKind: "unary";
     input: typeof ApplyRetentionRequestSchema;
     output: typeof ApplyRetentionResponseSchema;
+  },
+  /**
+   * Makes a version in another model, of any namespace, of what another version has: files, metadata, record and attachments, and with
+   * them both digests. No bytes are moved or stored again. Its author, and whether it is bad, are those of the other; its lineage
+   * leads there. Build, notes, approvals and evaluations stay where they are. Errors: NOT_FOUND (reason VERSION_DELETED when it is
+   * deleted); INVALID_ARGUMENT (a name); RESOURCE_EXHAUSTED; and of `aliases` as RegistryService.SetAlias.
+   *
+   * @generated from rpc regsvc.v1.LifecycleService.CopyVersion
+   */
+  copyVersion: {
+    methodKind: "unary";
+    input: typeof CopyVersionRequestSchema;
+    output: typeof CopyVersionResponseSchema;
+  },
+  /**
+   * Gives a model, with all that it has, another name, in any namespace. No bytes are moved. What is sealed, and events, go on
+   * naming it as it was called then; asking for the old name is NOT_FOUND with metadata["renamed"]. Errors: NOT_FOUND;
+   * ALREADY_EXISTS; FAILED_PRECONDITION, reason MODEL_IN_USE (builds run, uploads are open, or deployments follow it: they know it by its
+   * name; metadata["running_builds"], ["open_uploads"], ["deployments"]); INVALID_ARGUMENT.
+   *
+   * @generated from rpc regsvc.v1.LifecycleService.RenameModel
+   */
+  renameModel: {
+    methodKind: "unary";
+    input: typeof RenameModelRequestSchema;
+    output: typeof RenameModelResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_regsvc_v1_lifecycle, 0);

@@ -155,7 +155,7 @@ export type LineageEdge = Message<"regsvc.v1.LineageEdge"> & {
   target: string;
 
   /**
-   * "fine-tuned", "quantised", "merged", "distilled", "converted", "built"; of a dataset its split, as "train"; or empty
+   * "fine-tuned", "quantised", "merged", "distilled", "converted", "built", "copied"; of a dataset its split, as "train"; or empty
    * when it was not said.
    *
    * @generated from field: string relation = 3;
