@@ -42,7 +42,9 @@ def _harmless(segment: Segment) -> Segment:
 
 
 def _without_trailing_blanks(segments: Iterable[Segment]) -> Iterator[Segment]:
-    held: list[Segment] = []  # blanks, until it is known whether something follows in their line
+    held: list[
+        Segment
+    ] = []  # those that end with blanks, until it is known whether something follows in their line
     for segment in segments:
         if segment.control is not None:
             yield from held
@@ -51,13 +53,14 @@ def _without_trailing_blanks(segments: Iterable[Segment]) -> Iterator[Segment]:
             continue
         for place, line in enumerate(segment.text.split("\n")):
             if place:
+                yield from (Segment(text, each.style) for each in held if (text := each.text.rstrip(" ")))
                 held.clear()
                 yield Segment("\n", segment.style)
-            text = line.rstrip(" ")
-            if text:
+            if line.strip(" "):
                 yield from held
                 held.clear()
-                yield Segment(text, segment.style)
-            if blanks := line[len(text) :]:
-                held.append(Segment(blanks, segment.style))
+            if line.endswith(" "):
+                held.append(Segment(line, segment.style))
+            elif line:
+                yield Segment(line, segment.style)
     yield from held
