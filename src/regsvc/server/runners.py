@@ -82,7 +82,12 @@ class RunnerServicer(runner_pb2_grpc.RunnerServiceServicer):
                     del self._streams[stream.key]
 
     async def _told(self, stream: _Stream, reading: asyncio.Future[None]) -> AsyncIterator[pb.WorkResponse]:
-        """What the runner hears, until it goes."""
+        """What the runner hears, until it goes: something at once, and at least every heartbeat.
+
+        Its own messages wake us as often, so it is not enough to speak when nothing has woken us for so long.
+        """
+        clock = asyncio.get_running_loop().time
+        spoken = clock() - self._heartbeat
         while True:
             if stream.superseded:
                 raise Superseded("a newer stream of this runner has begun")
@@ -91,7 +96,6 @@ class RunnerServicer(runner_pb2_grpc.RunnerServiceServicer):
                 return
             if stream.silence() > self._quiet:
                 raise Stalled(f"the runner said nothing for {self._quiet:g} s")
-            wait = self._heartbeat
             taken = self._offers.of_others(stream)
             found = await self._tail(
                 self._queue.work,
@@ -104,13 +108,18 @@ class RunnerServicer(runner_pb2_grpc.RunnerServiceServicer):
                 if build not in stream.cancelled:
                     stream.cancelled.add(build)
                     yield pb.WorkResponse(cancel=build.wire)
+                    spoken = clock()
             for build in self._offers.made(stream, found.builds, stream.free_slots):
                 yield pb.WorkResponse(offer=build.wire)
+                spoken = clock()
+            if clock() - spoken >= self._heartbeat:
+                yield pb.WorkResponse()
+                spoken = clock()
+            wait = spoken + self._heartbeat - clock()
             if found.due is not None:
                 wait = min(wait, max(0.0, (found.due - now_us()) / 1_000_000))
             wait = min(wait, self._offers.held(stream, found.builds))
-            if not await stream.changes.wait(wait) and wait == self._heartbeat and not reading.done():
-                yield pb.WorkResponse()
+            await stream.changes.wait(max(0.0, wait))
 
     async def ClaimBuild(self, request: pb.ClaimBuildRequest, context: Context) -> pb.ClaimBuildResponse:
         self._hub.check()

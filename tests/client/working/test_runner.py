@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 from fleet import Fleet, python, shell
 from support import Server, wait_until
@@ -17,7 +19,7 @@ from support import Server, wait_until
 import regsvc
 from regsvc.client.working.build_runner import BuildRunner, Happening
 from regsvc.errors import InvalidArgument
-from regsvc.v1 import run_pb2, runner_pb2, template_pb2
+from regsvc.v1 import run_pb2, runner_pb2, runner_pb2_grpc, template_pb2
 
 Output = template_pb2.TemplateOutput
 Input = run_pb2.TemplateInput
@@ -407,3 +409,24 @@ def test_a_server_without_a_queue_or_none_at_all(tmp_path: Path, start_server: C
     runner = fleet.runner().ready()
     assert fleet.done(("say", python("print('up')"))).state == "SUCCEEDED"
     fleet.close()
+
+
+def test_a_runner_that_has_nothing_to_do_hears_the_server_all_the_same(
+    start_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    server = start_server("--heartbeat", "0.5")
+    with grpc.insecure_channel(server.endpoint) as channel:
+        stop = threading.Event()
+
+        def says() -> Iterator[runner_pb2.WorkRequest]:
+            hello = runner_pb2.Runner(name="r", session="s", slots=1)
+            yield runner_pb2.WorkRequest(runner=hello, free_slots=1)
+            while not stop.wait(0.1):  # more often than the server has to speak
+                yield runner_pb2.WorkRequest(free_slots=1)
+
+        call = runner_pb2_grpc.RunnerServiceStub(channel).Work(says(), timeout=30)
+        began = time.monotonic()
+        assert [next(call) for _ in range(4)] == [runner_pb2.WorkResponse()] * 4
+        assert time.monotonic() - began >= 1.4  # the first at once, then one for each heartbeat
+        stop.set()
+        assert all(each == runner_pb2.WorkResponse() for each in call)
