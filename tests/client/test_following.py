@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -380,3 +381,22 @@ def test_the_inventory_lists_and_forgets(
     assert "away" in server.cli("deployments").stdout
     server.cli("deployments", "--forget", found["name"])
     assert list(client.deployments()) == []
+
+
+def test_a_version_deleted_by_force_is_served_until_the_alias_names_another(
+    client: Client, versions: list[dict[str, bytes]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "served"
+    with client.follow("team/fraud@prod", folder):
+
+        def states() -> list[str]:
+            return [each.state for each in client.deployments("team/fraud")]
+
+        wait_until(lambda: states() == ["SERVING"], what="the first version")
+        done = client.delete("team/fraud:1", force=True, keep=timedelta())
+        assert (done.unset_aliases, len(done.hosts)) == (("prod",), 1)
+        client.collect(full=True)
+        wait_until(lambda: states() == ["WAITING"], what="its word")
+        assert held(folder) == versions[0]
+        client.promote("team/fraud:3", "prod")
+        wait_until(lambda: held(folder) == versions[2], what="the third version")

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from regsvc.catalog import events, fulltext, versions
 from regsvc.catalog.chunks import PackFacts, add_notes
@@ -32,13 +31,6 @@ _NOTE_USED = NOTE_USED.format(apart="1", file_apart="1")
 
 class PackChanged(Exception):
     """Something of a pack that was not needed is needed now."""
-
-
-@dataclass(frozen=True)
-class Needed:
-    """What a collection keeps of a pack: where its records are."""
-
-    offsets: frozenset[int]
 
 
 def purge(tx: Transaction, version_id: int) -> bool:
@@ -165,14 +157,14 @@ def _drop_file(tx: Transaction, file_id: int) -> None:
     tx.run("DELETE FROM files WHERE id = ?", [file_id])
 
 
-def needed(db: Reader, pack_id: int) -> Needed:
-    """What somebody needs of a pack."""
+def needed(db: Reader, pack_id: int) -> frozenset[int]:
+    """Where the records of a pack are that somebody needs."""
     rows = db.rows(
         f"SELECT c.record_offset FROM chunks c WHERE c.pack_id = ? AND {_CHUNK_USED}"
         f" UNION ALL SELECT n.record_offset FROM pack_notes n WHERE n.pack_id = ? AND {_NOTE_USED}",
         [pack_id, pack_id],
     )
-    return Needed(frozenset(offset for (offset,) in rows))
+    return frozenset(offset for (offset,) in rows)
 
 
 def drop_pack(tx: Transaction, pack_id: int, name: str) -> int:
@@ -247,5 +239,5 @@ def note_collected(tx: Transaction, **told: int) -> None:
         " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         [str(tx.now)],
     )
-    if any(told.values()):
+    if told.get("versions") or told.get("freed_size"):
         events.record(tx, "storage.collected", "storage", **told)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from regsvc.catalog import collecting, lifecycle, storage, uploads
 from regsvc.catalog.chunks import PackFacts
-from regsvc.catalog.collecting import Needed, PackChanged
+from regsvc.catalog.collecting import PackChanged
 from regsvc.catalog.database import Catalog, Transaction, now_us
 from regsvc.catalog.storage import PackPlan
 from regsvc.errors import CollectionRunning, StorageFull, Unavailable
@@ -242,7 +242,7 @@ class Collector:
         self._remove(plan.name)
         return gone, plan.size - new.size
 
-    def _copy(self, name: str, needed: Needed, writer: PackWriter) -> PackFacts:
+    def _copy(self, name: str, needed: frozenset[int], writer: PackWriter) -> PackFacts:
         try:
             wanted = self._records(name, needed)
             for start in range(0, len(wanted), COPIED):
@@ -258,11 +258,11 @@ class Collector:
             writer.discard()
             raise
 
-    def _records(self, name: str, needed: Needed) -> Sequence[Record]:
+    def _records(self, name: str, needed: frozenset[int]) -> Sequence[Record]:
         """What is needed of a pack, as the pack itself tells, in the order of the file. Raises `PackChanged`."""
         records = sorted(self._store.index(name), key=lambda record: record.offset)
-        wanted = [record for record in records if record.offset in needed.offsets]
-        if len(wanted) < len(needed.offsets):
+        wanted = [record for record in records if record.offset in needed]
+        if len(wanted) < len(needed):
             raise PackChanged  # the footer is damaged, and with it the way to some records
         return wanted
 
