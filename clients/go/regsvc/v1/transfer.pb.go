@@ -1233,7 +1233,7 @@ func (x *ExportRequest) GetFilter() string {
 // Response message of TransferService.Export.
 type ExportResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In order; about 1 MiB.
+	// In order; about 1 MiB, and with `contents` of one resource.
 	Items []*TransferItem `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	// Set when the last of the items ends a resource: where to go on after it.
 	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
@@ -1472,7 +1472,8 @@ func (x *ReadBlobsResponse) GetData() []byte {
 type ImportResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The resource's name on this server.
-	Name    string        `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What came of it.
 	Outcome ImportOutcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=regsvc.v1.ImportOutcome" json:"outcome,omitempty"`
 	// Of CONFLICT and REFUSED: the reason that an ErrorInfo would have. That of a conflict is IMPORT_CONFLICT.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -1687,7 +1688,7 @@ type Mirror struct {
 	Seq uint64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
 	// Set by the server.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	// The filter by which it follows; a mirror with another one begins anew.
+	// The filter by which it follows. Each has a position of its own.
 	Filter        string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1755,7 +1756,9 @@ func (x *Mirror) GetFilter() string {
 type GetMirrorRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Capabilities.store_id of the other; required.
-	Source        string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// The filter by which it follows; empty for all.
+	Filter        string `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1793,6 +1796,13 @@ func (*GetMirrorRequest) Descriptor() ([]byte, []int) {
 func (x *GetMirrorRequest) GetSource() string {
 	if x != nil {
 		return x.Source
+	}
+	return ""
+}
+
+func (x *GetMirrorRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
 	}
 	return ""
 }
@@ -1846,9 +1856,7 @@ func (x *GetMirrorResponse) GetMirror() *Mirror {
 type SetMirrorRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// `source` is required.
-	Mirror *Mirror `protobuf:"bytes,1,opt,name=mirror,proto3" json:"mirror,omitempty"`
-	// The number that was there before, so that two mirrors do not undo each other; 0 when there was none. Not set: whatever it was.
-	ExpectSeq     *uint64 `protobuf:"varint,2,opt,name=expect_seq,json=expectSeq,proto3,oneof" json:"expect_seq,omitempty"`
+	Mirror        *Mirror `protobuf:"bytes,1,opt,name=mirror,proto3" json:"mirror,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1888,13 +1896,6 @@ func (x *SetMirrorRequest) GetMirror() *Mirror {
 		return x.Mirror
 	}
 	return nil
-}
-
-func (x *SetMirrorRequest) GetExpectSeq() uint64 {
-	if x != nil && x.ExpectSeq != nil {
-		return *x.ExpectSeq
-	}
-	return 0
 }
 
 // Response of TransferService.SetMirror.
@@ -2058,16 +2059,14 @@ const file_regsvc_v1_transfer_proto_rawDesc = "" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12;\n" +
 	"\vupdate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12\x16\n" +
-	"\x06filter\x18\x04 \x01(\tR\x06filter\"*\n" +
+	"\x06filter\x18\x04 \x01(\tR\x06filter\"B\n" +
 	"\x10GetMirrorRequest\x12\x16\n" +
-	"\x06source\x18\x01 \x01(\tR\x06source\">\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x16\n" +
+	"\x06filter\x18\x02 \x01(\tR\x06filter\">\n" +
 	"\x11GetMirrorResponse\x12)\n" +
-	"\x06mirror\x18\x01 \x01(\v2\x11.regsvc.v1.MirrorR\x06mirror\"p\n" +
+	"\x06mirror\x18\x01 \x01(\v2\x11.regsvc.v1.MirrorR\x06mirror\"=\n" +
 	"\x10SetMirrorRequest\x12)\n" +
-	"\x06mirror\x18\x01 \x01(\v2\x11.regsvc.v1.MirrorR\x06mirror\x12\"\n" +
-	"\n" +
-	"expect_seq\x18\x02 \x01(\x04H\x00R\texpectSeq\x88\x01\x01B\r\n" +
-	"\v_expect_seq\">\n" +
+	"\x06mirror\x18\x01 \x01(\v2\x11.regsvc.v1.MirrorR\x06mirror\">\n" +
 	"\x11SetMirrorResponse\x12)\n" +
 	"\x06mirror\x18\x01 \x01(\v2\x11.regsvc.v1.MirrorR\x06mirror*\xbb\x01\n" +
 	"\rImportOutcome\x12\x1e\n" +
@@ -2224,7 +2223,6 @@ func file_regsvc_v1_transfer_proto_init() {
 		(*TransferItem_Alias)(nil),
 		(*TransferItem_LeftOut)(nil),
 	}
-	file_regsvc_v1_transfer_proto_msgTypes[24].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -81,7 +81,7 @@ type TransferServiceClient interface {
 	// How far this registry has followed another one. Errors: NOT_FOUND (it never did), INVALID_ARGUMENT.
 	GetMirror(ctx context.Context, in *GetMirrorRequest, opts ...grpc.CallOption) (*GetMirrorResponse, error)
 	// Notes how far this registry has followed another one: after everything up to that event was imported. Called again with the
-	// same number it changes nothing. Errors: INVALID_ARGUMENT; ABORTED, reason ETAG_MISMATCH (another mirror has moved on).
+	// same number it changes nothing. Errors: INVALID_ARGUMENT, reason FILTER_INVALID.
 	SetMirror(ctx context.Context, in *SetMirrorRequest, opts ...grpc.CallOption) (*SetMirrorResponse, error)
 }
 
@@ -216,7 +216,7 @@ type TransferServiceServer interface {
 	// How far this registry has followed another one. Errors: NOT_FOUND (it never did), INVALID_ARGUMENT.
 	GetMirror(context.Context, *GetMirrorRequest) (*GetMirrorResponse, error)
 	// Notes how far this registry has followed another one: after everything up to that event was imported. Called again with the
-	// same number it changes nothing. Errors: INVALID_ARGUMENT; ABORTED, reason ETAG_MISMATCH (another mirror has moved on).
+	// same number it changes nothing. Errors: INVALID_ARGUMENT, reason FILTER_INVALID.
 	SetMirror(context.Context, *SetMirrorRequest) (*SetMirrorResponse, error)
 	mustEmbedUnimplementedTransferServiceServer()
 }
