@@ -220,6 +220,7 @@ def fill(endpoint: str, folder: Path, model: str = "team/fraud") -> None:
             build.publish(
                 tuned, aliases=["candidate"], parents={"team/base:1": "fine-tuned"}, description="first"
             )
+        many(client, model)
         with_error(client, model)
         more = write_files(folder / "more", {"w.bin": bytes_of(3 << 20, 1) + b"tail", "n.txt": b"n" * 5000})
         client.push(
@@ -249,6 +250,14 @@ def attach(endpoint: str, owner: str, name: str, data: bytes) -> None:
         record_pb2_grpc.RecordServiceStub(channel).WriteAttachment(
             iter([record_pb2.WriteAttachmentRequest(owner=owner, name=name, data=data)]), timeout=LIMIT
         )
+
+
+def many(client: regsvc.Client, model: str) -> None:
+    """A build with more points than one message of a watch has, and more lines than one batch."""
+    with client.build(model) as build:
+        for step in range(1_500):
+            build.log_metrics({"loss": (step - 700) ** 2 / 1000, "lr": 0.1, "acc": -step}, step=step // 2)
+        build.log("\n".join(f"line {number} {'x' * 100}" for number in range(5_000)))
 
 
 def with_error(client: regsvc.Client, model: str) -> None:

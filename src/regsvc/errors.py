@@ -440,6 +440,12 @@ class RecordDamaged(DataLoss):
     reason = "RECORD_DAMAGED"
 
 
+class ArchiveDamaged(DataLoss):
+    """An archive is truncated or damaged, or is none; the message says where."""
+
+    reason = "ARCHIVE_DAMAGED"
+
+
 def _all_errors(root: type[RegsvcError]) -> list[type[RegsvcError]]:
     return [root, *(error for child in root.__subclasses__() for error in _all_errors(child))]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -181,3 +182,45 @@ def test_only_missing_chunks_travel(two: tuple[Server, Server], tmp_path: Path) 
     push(source, tmp_path / "x", "theirs", big + b"a tail")
     done = source.cli("export", "theirs", f"regsvc://{target.endpoint}", "--json")
     assert 0 < json.loads(done.stdout)["bytes_sent"] < 2 << 20
+
+
+def test_two_copies_at_once_bring_everything_once(two: tuple[Server, Server], tmp_path: Path) -> None:
+    source, target = two
+    fill(source.endpoint, tmp_path / "f")
+    for number in range(8):
+        push(source, tmp_path / "x", "fraud", bytes_of(4 << 20, number))
+    with ThreadPoolExecutor(3) as pool:
+        runs = [
+            pool.submit(source.cli, "export", "--all", f"regsvc://{target.endpoint}", "--json")
+            for _ in range(3)
+        ]
+        assert all(json.loads(run.result().stdout)["failed"] == [] for run in runs)
+    assert difference(everything(source.endpoint), everything(target.endpoint)) == {}
+
+
+def test_what_is_damaged_at_the_source_is_told_and_the_rest_comes(
+    two: tuple[Server, Server], tmp_path: Path
+) -> None:
+    source, target = two
+    push(source, tmp_path / "x", "fraud", bytes_of(1 << 20, 1))
+    push(source, tmp_path / "x", "sound", bytes_of(1 << 20, 2))
+    source.stop()
+    chunk = bytes_of(1 << 20, 1)[1000:1100]
+    packs = [path for path in source.data.rglob("*") if path.is_file() and chunk in path.read_bytes()]
+    assert packs
+    for pack in packs:
+        data = pack.read_bytes()
+        pack.write_bytes(data.replace(chunk, bytes(100)))
+    source.start()
+    done = source.cli("export", "--all", f"regsvc://{target.endpoint}", "--json", check=False)
+    assert done.returncode == 1
+    [failed] = json.loads(done.stdout)["failed"]
+    assert (failed["name"], failed["reason"]) == (
+        "namespaces/default/models/fraud/versions/1",
+        "CHUNK_DAMAGED",
+    )
+    with regsvc.connect(target.endpoint) as client:
+        assert client.version("sound").number == 1
+    done = source.cli("export", "--all", str(tmp_path / "a"), check=False)
+    assert (done.returncode, "is damaged in the store" in done.stderr) == (1, True)
+    assert not (tmp_path / "a").exists()

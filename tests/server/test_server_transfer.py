@@ -102,7 +102,7 @@ def test_what_is_pointed_at_comes_first(full: Server) -> None:
     order = [found.index(kind) for kind in ("dataset", "model", "build", "version", "alias")]
     assert order == sorted(order)
     assert not {"manifest", "blob", "points"} & set(found)
-    with_contents = kinds(export(full, "namespaces/-", contents=True))
+    with_contents = kinds(export(full, "namespaces/-", contents=pb.EXPORT_CONTENTS_ALL))
     assert {"manifest", "blob", "points"} <= set(with_contents)
 
 
@@ -120,7 +120,9 @@ def test_a_version_brings_what_it_points_at_and_alone_does_not(full: Server) -> 
 
 
 def test_an_export_goes_on_behind_any_cursor(full: Server) -> None:
-    request = pb.ExportRequest(names=["namespaces/team", "namespaces/team/models/fraud"], contents=True)
+    request = pb.ExportRequest(
+        names=["namespaces/team", "namespaces/team/models/fraud"], contents=pb.EXPORT_CONTENTS_ALL
+    )
     with Wire(full) as wire:
         responses = list(stub(wire).Export(request, timeout=LIMIT))
         whole = [item for response in responses for item in response.items]
@@ -391,7 +393,9 @@ def test_items_that_anybody_made_up_are_taken_or_refused_and_change_nothing_else
     fill(server.endpoint, tmp_path, "own/model")
     before = everything(server.endpoint)
     chance = random.Random(3)
-    items = [item.SerializeToString() for item in export(full, "namespaces/-", contents=True)]
+    items = [
+        item.SerializeToString() for item in export(full, "namespaces/-", contents=pb.EXPORT_CONTENTS_ALL)
+    ]
     with Wire(server) as wire:
         tried = 0
         while tried < 600:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Literal
 
@@ -81,7 +81,7 @@ class SeriesId:
 def append(tx: Transaction, build: Build, points: Sequence[MetricPoint]) -> None:
     """Append points, in order."""
     revision = builds.next_revision(tx, build)
-    summaries = _summaries("", points)
+    summaries = summaries_of("", points)
     tx.run_many(
         _APPEND_METRIC,
         [(build.id, each.key, *_columns(each)) for each in summaries],
@@ -101,7 +101,7 @@ def append(tx: Transaction, build: Build, points: Sequence[MetricPoint]) -> None
 
 def evaluate(tx: Transaction, version_id: int, source: str, points: Sequence[MetricPoint]) -> None:
     """Append points to the evaluations of a version, in order."""
-    summaries = _summaries(source, points)
+    summaries = summaries_of(source, points)
     tx.run_many(
         _APPEND_EVALUATION,
         [(version_id, source, each.key, *_columns(each)) for each in summaries],
@@ -193,7 +193,28 @@ def after(db: Reader, build_id: int, revision: int, limit: int) -> tuple[list[Me
     return [MetricPoint(*row[1:]) for row in whole], whole[-1][0]
 
 
-def _summaries(source: str, points: Sequence[MetricPoint]) -> list[Summary]:
+def add_series(tx: Transaction, build_id: int, summaries: Iterable[Summary]) -> None:
+    """Make the series of a build that is made whole; their points are added by the caller."""
+    tx.run_many(_APPEND_METRIC, [(build_id, each.key, *_columns(each)) for each in summaries])
+
+
+def joined(before: Summary, after: Summary) -> Summary:
+    """The summary of two stretches of one series."""
+    lower, higher = after.min < before.min, after.max > before.max
+    return replace(
+        before,
+        count=before.count + after.count,
+        last=after.last,
+        last_step=after.last_step,
+        last_at=after.last_at,
+        min=after.min if lower else before.min,
+        min_step=after.min_step if lower else before.min_step,
+        max=after.max if higher else before.max,
+        max_step=after.max_step if higher else before.max_step,
+    )
+
+
+def summaries_of(source: str, points: Sequence[MetricPoint]) -> list[Summary]:
     """One for each key, of these points alone."""
     by_key: dict[str, list[MetricPoint]] = {}
     for point in points:

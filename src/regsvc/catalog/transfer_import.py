@@ -27,7 +27,7 @@ from regsvc.catalog import (
 from regsvc.catalog.builds import Step
 from regsvc.catalog.database import Reader, Transaction
 from regsvc.catalog.logs import LogBatch
-from regsvc.catalog.metrics import MetricPoint
+from regsvc.catalog.metrics import MetricPoint, Summary
 from regsvc.catalog.rules import Rules
 from regsvc.catalog.transfer_items import (
     AliasItem,
@@ -46,6 +46,8 @@ from regsvc.refs import AliasName, ModelName, VersionRef, dataset_from_wire, ver
 
 _POINTS = 10_000
 """Points that are in memory at once."""
+_POINTS_OF_REVISION = 1_000
+"""As many as one LogMetrics brings."""
 
 
 def add_model(tx: Transaction, item: ModelItem) -> None:
@@ -104,13 +106,13 @@ def add_build(
     log: tuple[int, Sequence[LogBatch]] | None,
     attachments: Mapping[str, int],
     uses: Sequence[DatasetUse],
-    points_of: str | None,
+    points: tuple[str, Sequence[Summary]],
     source: str,
 ) -> None:
     """Make a build that has ended.
 
-    `log` is the file of its log and what of it is where; `attachments` are files by name; `points_of` is the upload
-    that its points came with.
+    `log` is the file of its log and what of it is where; `attachments` are files by name; `points` are the upload that
+    they came with, and their series.
     """
     model_id = models.ensure(tx, item.name.model)
     build_id = tx.insert(
@@ -148,8 +150,7 @@ def add_build(
     datasets.link(tx, "build", build_id, uses)
     for name, file_id in attachments.items():
         provenance.attach(tx, "build", build_id, name, file_id)
-    if points_of is not None:
-        _take_points(tx, builds.get(tx, build_id), points_of)
+    _take_points(tx, builds.get(tx, build_id), *points)
     mirrors.came(tx, source, item.name.wire)
     _give_awaited(tx, model_id, item.name.number, build_id, source)
 
@@ -337,6 +338,23 @@ def stage_points(tx: Transaction, upload_id: str, first: int, points: Sequence[M
     )
 
 
+def staged_series(db: Reader, upload_id: str) -> list[Summary]:
+    """The series that the points of an upload make up, by key. It reads them all."""
+    found: dict[str, Summary] = {}
+    after = -1
+    while True:
+        rows = db.rows(
+            "SELECT place, key, value, step, at FROM upload_points WHERE upload_id = ? AND place > ?"
+            " ORDER BY place LIMIT ?",
+            [upload_id, after, _POINTS],
+        )
+        if not rows:
+            return [found[key] for key in sorted(found)]
+        for each in metrics.summaries_of("", [MetricPoint(*row[1:]) for row in rows]):
+            found[each.key] = metrics.joined(found[each.key], each) if each.key in found else each
+        after = rows[-1][0]
+
+
 def count_staged(db: Reader, upload_id: str) -> int:
     """How many points came with an upload, from the first without a gap."""
     row = db.row("SELECT count(*), max(place) FROM upload_points WHERE upload_id = ?", [upload_id])
@@ -365,18 +383,17 @@ def _add_steps(tx: Transaction, build_id: int, steps: Sequence[Step]) -> None:
     )
 
 
-def _take_points(tx: Transaction, build: builds.Build, upload_id: str) -> None:
-    after = -1
-    while True:
-        rows = tx.rows(
-            "SELECT place, key, value, step, at FROM upload_points WHERE upload_id = ? AND place > ?"
-            " ORDER BY place LIMIT ?",
-            [upload_id, after, _POINTS],
-        )
-        if not rows:
-            return
-        metrics.append(tx, build, [MetricPoint(*row[1:]) for row in rows])
-        after = rows[-1][0]
+def _take_points(tx: Transaction, build: builds.Build, upload_id: str, series: Sequence[Summary]) -> None:
+    metrics.add_series(tx, build.id, series)
+    # Watchers read by revision, and hold whole ones in memory.
+    tx.run(
+        "INSERT INTO metric_points (series_id, build_id, revision, step, value, at)"
+        " SELECT s.id, s.build_id, ? + p.place / ?, p.step, p.value, p.at FROM upload_points p"
+        " JOIN metric_series s ON s.build_id = ? AND s.key = p.key WHERE p.upload_id = ? ORDER BY p.place",
+        [build.revision + 1, _POINTS_OF_REVISION, build.id, upload_id],
+    )
+    last = sum(each.count for each in series) // _POINTS_OF_REVISION + 1
+    tx.run("UPDATE builds SET revision = revision + ? WHERE id = ?", [last, build.id])
 
 
 def _give_awaited(tx: Transaction, model_id: int, number: int, build_id: int, source: str) -> None:

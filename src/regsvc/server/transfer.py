@@ -18,7 +18,7 @@ from regsvc.server.transfer_items import item_from, item_to, name_on_wire
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
 from regsvc.service.reading import StoredFrame
-from regsvc.service.transfer_export import Part, Wanted
+from regsvc.service.transfer_export import Contents, Part, Wanted
 from regsvc.service.transfer_import import Brought, Result
 from regsvc.service.transfer_names import into_of
 from regsvc.v1 import transfer_pb2 as pb
@@ -44,9 +44,13 @@ class TransferServicer(transfer_pb2_grpc.TransferServiceServicer):
         self._reading = reading
 
     async def Export(self, request: pb.ExportRequest, context: Context) -> AsyncIterator[pb.ExportResponse]:
-        wanted = Wanted(tuple(request.names), request.contents, request.only, request.cursor, request.filter)
+        try:
+            contents = Contents(request.contents)
+        except ValueError:
+            raise InvalidArgument("no contents have such a number", contents=request.contents) from None
+        wanted = Wanted(tuple(request.names), contents, request.only, request.cursor, request.filter)
         parts = await self._control.run(self._exporter.export, wanted)
-        async for response in self._bulk.iterate(_responses(parts, one_by_one=request.contents)):
+        async for response in self._bulk.iterate(_responses(parts, one_by_one=contents is not Contents.NONE)):
             yield response
 
     async def ReadBlobs(

@@ -94,8 +94,8 @@ class RegistryApp:
         self.exporter = Exporter(self.catalog, self.files, self.limits)
         self.importer = Importer(
             self.catalog,
-            VersionTaker(self.uploads),
-            BuildTaker(self.uploads, self.files, self.limits),
+            VersionTaker(self.catalog, self.uploads),
+            BuildTaker(self.catalog, self.uploads, self.files, self.limits),
             self.limits,
         )
         self.templates = Templates(self.catalog, pager, self.limits)

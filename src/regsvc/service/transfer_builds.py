@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from regsvc.catalog import builds, chunks, transfer_export, transfer_import, uploads
-from regsvc.catalog.database import Transaction
+from regsvc.catalog.database import Catalog, Transaction
 from regsvc.catalog.logs import LogBatch
 from regsvc.catalog.transfer_items import BuildItem, PointsItem
 from regsvc.catalog.uploads import UploadState
@@ -34,7 +34,8 @@ BATCH = 256 << 10
 class BuildTaker:
     """Takes builds whose blobs and points are in an upload."""
 
-    def __init__(self, uploads: Uploads, files: VersionReader, limits: Limits):
+    def __init__(self, catalog: Catalog, uploads: Uploads, files: VersionReader, limits: Limits):
+        self._catalog = catalog
         self._uploads = uploads
         self._files = files
         self._longest = 8 * limits.max_log_line_bytes + (64 << 10)
@@ -53,13 +54,15 @@ class BuildTaker:
             uploads.find_open(tx, upload, tx.now)
             transfer_import.stage_points(tx, upload, item.first, item.points)
 
-        self._uploads.ask(stage)
+        self._catalog.write(stage)
 
     def make(self, source: str, item: BuildItem, into: Into, upload: str) -> bool:
         """Make a build, unless it is here; gives whether. Raises as `VersionTaker.make`."""
-        if self._uploads.ask(lambda tx: _is_here(tx, source, item)):
+        if self._catalog.write(lambda tx: _is_here(tx, source, item)):
             return False
         batches = self._log_of(item, upload)
+        # Before the transaction: of a million points it takes a while, and the writer is everybody's.
+        series = self._catalog.read(lambda db: transfer_import.staged_series(db, upload))
 
         def make(tx: Transaction, sessions: Sequence[UploadSession]) -> bool:
             if _is_here(tx, source, item):
@@ -73,7 +76,7 @@ class BuildTaker:
                 log = (blob_here(tx, brought, item.log_digest), batches)
             attachments = {each.name: blob_here(tx, brought, each.digest) for each in item.attachments}
             uses = transfer_import.uses_here(tx, [into.use(each) for each in item.record.datasets])
-            transfer_import.add_build(tx, item, log, attachments, uses, upload, source)
+            transfer_import.add_build(tx, item, log, attachments, uses, (upload, series), source)
             if not _same(transfer_export.build(tx, item.name), item):
                 raise DigestMismatch(f"build {item.name} is not what was said of it", build=item.name.wire)
             transfer_import.event(tx, "build.created", item.name.wire, source)
@@ -93,7 +96,7 @@ class BuildTaker:
         if draft is not None and draft.complete:
             data: Iterable[bytes] = (session.read_chunk(digest) for digest, _ in draft.pieces)
         else:
-            known = self._uploads.ask(lambda tx: chunks.find_file(tx, item.log_digest or b""))
+            known = self._catalog.read(lambda db: chunks.find_file(db, item.log_digest or b""))
             if known is None:
                 raise ChunksMissing(f"the log of {item.name} was not brought", missing=1)
             data = self._files.file_bytes(known[0], 0, known[1])

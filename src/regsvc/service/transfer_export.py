@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -64,12 +65,20 @@ class Place(NamedTuple):
     alias: str = ""
 
 
+class Contents(IntEnum):
+    """As in transfer.proto."""
+
+    NONE = 0
+    ALL = 1
+    POINTS = 2
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What to export."""
 
     names: Sequence[str]
-    contents: bool = False
+    contents: Contents = Contents.NONE
     only: bool = False
     cursor: str = ""
     filter: str = ""
@@ -152,7 +161,7 @@ class Exporter:
                     continue
                 if not admits(Event(0, 0, "", unit.name, {})):
                     continue
-                yield from _ended(self._items(unit, contents=wanted.contents), _cursor(unit.place))
+                yield from _ended(self._items(unit, wanted.contents), _cursor(unit.place))
 
     def _scope(self, name: str) -> _Scope:
         """What a name stands for. Raises `NameInvalid`, `NotFound`."""
@@ -263,7 +272,7 @@ class Exporter:
             yield from found
             after = found[-1]
 
-    def _items(self, unit: _Unit, *, contents: bool) -> Iterator[Item]:
+    def _items(self, unit: _Unit, contents: Contents) -> Iterator[Item]:
         resource = unit.resource
         match resource:
             case DatasetRef():
@@ -271,15 +280,15 @@ class Exporter:
             case ModelName():
                 yield self._catalog.read(lambda db: transfer_export.model(db, resource))
             case BuildName():
-                yield from self._build(resource, contents=contents)
+                yield from self._build(resource, contents)
             case VersionRef():
-                yield from self._version(resource, contents=contents)
+                yield from self._version(resource, contents)
             case AliasName() if unit.place.kind == _RULES:
                 yield self._catalog.read(lambda db: transfer_export.rules_of(db, resource))
             case AliasName():
                 yield from self._alias(resource, unit.newest)
 
-    def _build(self, name: BuildName, *, contents: bool) -> Iterator[Item]:
+    def _build(self, name: BuildName, contents: Contents) -> Iterator[Item]:
         for left in reversed(range(SEAL_WAITS)):
             found = self._catalog.read(lambda db: transfer_export.build(db, name))
             if found.state is BuildState.RUNNING:
@@ -292,8 +301,9 @@ class Exporter:
                 return
             time.sleep(SEAL_WAIT)
         yield found
-        if contents:
+        if contents is Contents.ALL:
             yield from self._blobs(name, found)
+        if contents:
             yield from self._build_points(name)
 
     def _build_points(self, name: BuildName) -> Iterator[Item]:
@@ -307,10 +317,10 @@ class Exporter:
             yield PointsItem(name, "", "", first, points)
             first += len(points)
 
-    def _version(self, ref: VersionRef, *, contents: bool) -> Iterator[Item]:
+    def _version(self, ref: VersionRef, contents: Contents) -> Iterator[Item]:
         found = self._catalog.read(lambda db: transfer_export.version(db, ref))
         yield found
-        if contents:
+        if contents is Contents.ALL:
             yield from self._manifest(ref)
             yield from self._blobs(ref, found)
         state = self._catalog.read(lambda db: transfer_export.version_state(db, ref))

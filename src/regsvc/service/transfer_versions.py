@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from regsvc.catalog import provenance, transfer_import, uploads, versions
-from regsvc.catalog.database import Reader, Transaction
+from regsvc.catalog.database import Catalog, Reader, Transaction
 from regsvc.catalog.transfer_items import VersionItem
 from regsvc.catalog.uploads import UploadState
 from regsvc.content import record as content
@@ -20,7 +20,8 @@ from regsvc.service.uploads import Uploads, files_of
 class VersionTaker:
     """Takes versions whose files are in uploads."""
 
-    def __init__(self, uploads: Uploads):
+    def __init__(self, catalog: Catalog, uploads: Uploads):
+        self._catalog = catalog
         self._uploads = uploads
 
     def check(self, item: VersionItem) -> None:
@@ -51,7 +52,7 @@ class VersionTaker:
         Raises `ImportConflict`, `DigestMismatch`, `FilesIncomplete`, `ChunksMissing`, `LeaseLapsed`.
         """
         # Also the answer to a call whose first answer was lost: the uploads are closed then.
-        if self._uploads.ask(lambda tx: is_here(tx, source, item)):
+        if self._catalog.write(lambda tx: is_here(tx, source, item)):
             return False
 
         def make(tx: Transaction, sessions: Sequence[UploadSession]) -> bool:

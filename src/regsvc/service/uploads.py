@@ -234,10 +234,6 @@ class Uploads:
         self._drop(upload_id)
         return version
 
-    def ask(self, question: Callable[[Transaction], T]) -> T:
-        """Run something in a transaction of its own."""
-        return self._catalog.write(question)
-
     def adopt(
         self,
         upload_ids: Sequence[str],

@@ -17,6 +17,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ExportContents(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EXPORT_CONTENTS_UNSPECIFIED: _ClassVar[ExportContents]
+    EXPORT_CONTENTS_ALL: _ClassVar[ExportContents]
+    EXPORT_CONTENTS_POINTS: _ClassVar[ExportContents]
+
 class ImportOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     IMPORT_OUTCOME_UNSPECIFIED: _ClassVar[ImportOutcome]
@@ -25,6 +31,9 @@ class ImportOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     IMPORT_OUTCOME_CONFLICT: _ClassVar[ImportOutcome]
     IMPORT_OUTCOME_REFUSED: _ClassVar[ImportOutcome]
     IMPORT_OUTCOME_WANTED: _ClassVar[ImportOutcome]
+EXPORT_CONTENTS_UNSPECIFIED: ExportContents
+EXPORT_CONTENTS_ALL: ExportContents
+EXPORT_CONTENTS_POINTS: ExportContents
 IMPORT_OUTCOME_UNSPECIFIED: ImportOutcome
 IMPORT_OUTCOME_CREATED: ImportOutcome
 IMPORT_OUTCOME_PRESENT: ImportOutcome
@@ -196,11 +205,11 @@ class ExportRequest(_message.Message):
     ONLY_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     names: _containers.RepeatedScalarFieldContainer[str]
-    contents: bool
+    contents: ExportContents
     cursor: str
     only: bool
     filter: str
-    def __init__(self, names: _Optional[_Iterable[str]] = ..., contents: _Optional[bool] = ..., cursor: _Optional[str] = ..., only: _Optional[bool] = ..., filter: _Optional[str] = ...) -> None: ...
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., contents: _Optional[_Union[ExportContents, str]] = ..., cursor: _Optional[str] = ..., only: _Optional[bool] = ..., filter: _Optional[str] = ...) -> None: ...
 
 class ExportResponse(_message.Message):
     __slots__ = ("items", "cursor")

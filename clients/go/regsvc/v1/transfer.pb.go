@@ -22,6 +22,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Which contents are exported behind the items that they are of.
+type ExportContents int32
+
+const (
+	// None.
+	ExportContents_EXPORT_CONTENTS_UNSPECIFIED ExportContents = 0
+	// Manifest, Blob and Points items.
+	ExportContents_EXPORT_CONTENTS_ALL ExportContents = 1
+	// Points items only.
+	ExportContents_EXPORT_CONTENTS_POINTS ExportContents = 2
+)
+
+// Enum value maps for ExportContents.
+var (
+	ExportContents_name = map[int32]string{
+		0: "EXPORT_CONTENTS_UNSPECIFIED",
+		1: "EXPORT_CONTENTS_ALL",
+		2: "EXPORT_CONTENTS_POINTS",
+	}
+	ExportContents_value = map[string]int32{
+		"EXPORT_CONTENTS_UNSPECIFIED": 0,
+		"EXPORT_CONTENTS_ALL":         1,
+		"EXPORT_CONTENTS_POINTS":      2,
+	}
+)
+
+func (x ExportContents) Enum() *ExportContents {
+	p := new(ExportContents)
+	*p = x
+	return p
+}
+
+func (x ExportContents) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ExportContents) Descriptor() protoreflect.EnumDescriptor {
+	return file_regsvc_v1_transfer_proto_enumTypes[0].Descriptor()
+}
+
+func (ExportContents) Type() protoreflect.EnumType {
+	return &file_regsvc_v1_transfer_proto_enumTypes[0]
+}
+
+func (x ExportContents) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ExportContents.Descriptor instead.
+func (ExportContents) EnumDescriptor() ([]byte, []int) {
+	return file_regsvc_v1_transfer_proto_rawDescGZIP(), []int{0}
+}
+
 // What came of an item.
 type ImportOutcome int32
 
@@ -70,11 +123,11 @@ func (x ImportOutcome) String() string {
 }
 
 func (ImportOutcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_regsvc_v1_transfer_proto_enumTypes[0].Descriptor()
+	return file_regsvc_v1_transfer_proto_enumTypes[1].Descriptor()
 }
 
 func (ImportOutcome) Type() protoreflect.EnumType {
-	return &file_regsvc_v1_transfer_proto_enumTypes[0]
+	return &file_regsvc_v1_transfer_proto_enumTypes[1]
 }
 
 func (x ImportOutcome) Number() protoreflect.EnumNumber {
@@ -83,7 +136,7 @@ func (x ImportOutcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ImportOutcome.Descriptor instead.
 func (ImportOutcome) EnumDescriptor() ([]byte, []int) {
-	return file_regsvc_v1_transfer_proto_rawDescGZIP(), []int{0}
+	return file_regsvc_v1_transfer_proto_rawDescGZIP(), []int{1}
 }
 
 // TransferItem is one resource, or a part of one.
@@ -1152,8 +1205,8 @@ type ExportRequest struct {
 	// What to export: namespaces/- for all, namespaces, models, versions, builds, aliases (with their rules), datasets and their versions. At
 	// least 1, at most 1,000.
 	Names []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
-	// Also Manifest, Blob and Points items, each behind the item that it is of.
-	Contents bool `protobuf:"varint,2,opt,name=contents,proto3" json:"contents,omitempty"`
+	// Which contents, each behind the item that it is of.
+	Contents ExportContents `protobuf:"varint,2,opt,name=contents,proto3,enum=regsvc.v1.ExportContents" json:"contents,omitempty"`
 	// Go on after this place: the `cursor` of a response to the same request.
 	Cursor string `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// Only what is named, without the model, the build and the datasets that it points at.
@@ -1202,11 +1255,11 @@ func (x *ExportRequest) GetNames() []string {
 	return nil
 }
 
-func (x *ExportRequest) GetContents() bool {
+func (x *ExportRequest) GetContents() ExportContents {
 	if x != nil {
 		return x.Contents
 	}
-	return false
+	return ExportContents_EXPORT_CONTENTS_UNSPECIFIED
 }
 
 func (x *ExportRequest) GetCursor() string {
@@ -1233,7 +1286,7 @@ func (x *ExportRequest) GetFilter() string {
 // Response message of TransferService.Export.
 type ExportResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In order; about 1 MiB, and with `contents` of one resource.
+	// In order; about 1 MiB, and with contents of one resource.
 	Items []*TransferItem `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	// Set when the last of the items ends a resource: where to go on after it.
 	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
@@ -2019,10 +2072,10 @@ const file_regsvc_v1_transfer_proto_rawDesc = "" +
 	"\x0eversion_digest\x18\x02 \x01(\tR\rversionDigest\"9\n" +
 	"\vLeftOutItem\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x85\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xa0\x01\n" +
 	"\rExportRequest\x12\x14\n" +
-	"\x05names\x18\x01 \x03(\tR\x05names\x12\x1a\n" +
-	"\bcontents\x18\x02 \x01(\bR\bcontents\x12\x16\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\x125\n" +
+	"\bcontents\x18\x02 \x01(\x0e2\x19.regsvc.v1.ExportContentsR\bcontents\x12\x16\n" +
 	"\x06cursor\x18\x03 \x01(\tR\x06cursor\x12\x12\n" +
 	"\x04only\x18\x05 \x01(\bR\x04only\x12\x16\n" +
 	"\x06filter\x18\x04 \x01(\tR\x06filter\"W\n" +
@@ -2068,7 +2121,11 @@ const file_regsvc_v1_transfer_proto_rawDesc = "" +
 	"\x10SetMirrorRequest\x12)\n" +
 	"\x06mirror\x18\x01 \x01(\v2\x11.regsvc.v1.MirrorR\x06mirror\">\n" +
 	"\x11SetMirrorResponse\x12)\n" +
-	"\x06mirror\x18\x01 \x01(\v2\x11.regsvc.v1.MirrorR\x06mirror*\xbb\x01\n" +
+	"\x06mirror\x18\x01 \x01(\v2\x11.regsvc.v1.MirrorR\x06mirror*f\n" +
+	"\x0eExportContents\x12\x1f\n" +
+	"\x1bEXPORT_CONTENTS_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13EXPORT_CONTENTS_ALL\x10\x01\x12\x1a\n" +
+	"\x16EXPORT_CONTENTS_POINTS\x10\x02*\xbb\x01\n" +
 	"\rImportOutcome\x12\x1e\n" +
 	"\x1aIMPORT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16IMPORT_OUTCOME_CREATED\x10\x01\x12\x1a\n" +
@@ -2095,106 +2152,108 @@ func file_regsvc_v1_transfer_proto_rawDescGZIP() []byte {
 	return file_regsvc_v1_transfer_proto_rawDescData
 }
 
-var file_regsvc_v1_transfer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_regsvc_v1_transfer_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_regsvc_v1_transfer_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_regsvc_v1_transfer_proto_goTypes = []any{
-	(ImportOutcome)(0),            // 0: regsvc.v1.ImportOutcome
-	(*TransferItem)(nil),          // 1: regsvc.v1.TransferItem
-	(*ModelItem)(nil),             // 2: regsvc.v1.ModelItem
-	(*BuildItem)(nil),             // 3: regsvc.v1.BuildItem
-	(*PointsItem)(nil),            // 4: regsvc.v1.PointsItem
-	(*VersionItem)(nil),           // 5: regsvc.v1.VersionItem
-	(*ManifestItem)(nil),          // 6: regsvc.v1.ManifestItem
-	(*BlobItem)(nil),              // 7: regsvc.v1.BlobItem
-	(*VersionStateItem)(nil),      // 8: regsvc.v1.VersionStateItem
-	(*EvaluationSeries)(nil),      // 9: regsvc.v1.EvaluationSeries
-	(*NotesItem)(nil),             // 10: regsvc.v1.NotesItem
-	(*AliasItem)(nil),             // 11: regsvc.v1.AliasItem
-	(*AliasMove)(nil),             // 12: regsvc.v1.AliasMove
-	(*LeftOutItem)(nil),           // 13: regsvc.v1.LeftOutItem
-	(*ExportRequest)(nil),         // 14: regsvc.v1.ExportRequest
-	(*ExportResponse)(nil),        // 15: regsvc.v1.ExportResponse
-	(*BlobRange)(nil),             // 16: regsvc.v1.BlobRange
-	(*ReadBlobsRequest)(nil),      // 17: regsvc.v1.ReadBlobsRequest
-	(*ReadBlobsResponse)(nil),     // 18: regsvc.v1.ReadBlobsResponse
-	(*ImportResult)(nil),          // 19: regsvc.v1.ImportResult
-	(*ImportRequest)(nil),         // 20: regsvc.v1.ImportRequest
-	(*ImportResponse)(nil),        // 21: regsvc.v1.ImportResponse
-	(*Mirror)(nil),                // 22: regsvc.v1.Mirror
-	(*GetMirrorRequest)(nil),      // 23: regsvc.v1.GetMirrorRequest
-	(*GetMirrorResponse)(nil),     // 24: regsvc.v1.GetMirrorResponse
-	(*SetMirrorRequest)(nil),      // 25: regsvc.v1.SetMirrorRequest
-	(*SetMirrorResponse)(nil),     // 26: regsvc.v1.SetMirrorResponse
-	(*Dataset)(nil),               // 27: regsvc.v1.Dataset
-	(*AliasRules)(nil),            // 28: regsvc.v1.AliasRules
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
-	(*MetricDefinition)(nil),      // 30: regsvc.v1.MetricDefinition
-	(*Build)(nil),                 // 31: regsvc.v1.Build
-	(*Record)(nil),                // 32: regsvc.v1.Record
-	(*EvaluationPoint)(nil),       // 33: regsvc.v1.EvaluationPoint
-	(*Version)(nil),               // 34: regsvc.v1.Version
-	(*ManifestFile)(nil),          // 35: regsvc.v1.ManifestFile
-	(*ChunkRef)(nil),              // 36: regsvc.v1.ChunkRef
-	(*Approval)(nil),              // 37: regsvc.v1.Approval
-	(*Note)(nil),                  // 38: regsvc.v1.Note
-	(*AliasChange)(nil),           // 39: regsvc.v1.AliasChange
-	(Codec)(0),                    // 40: regsvc.v1.Codec
-	(*ChunkFrame)(nil),            // 41: regsvc.v1.ChunkFrame
+	(ExportContents)(0),           // 0: regsvc.v1.ExportContents
+	(ImportOutcome)(0),            // 1: regsvc.v1.ImportOutcome
+	(*TransferItem)(nil),          // 2: regsvc.v1.TransferItem
+	(*ModelItem)(nil),             // 3: regsvc.v1.ModelItem
+	(*BuildItem)(nil),             // 4: regsvc.v1.BuildItem
+	(*PointsItem)(nil),            // 5: regsvc.v1.PointsItem
+	(*VersionItem)(nil),           // 6: regsvc.v1.VersionItem
+	(*ManifestItem)(nil),          // 7: regsvc.v1.ManifestItem
+	(*BlobItem)(nil),              // 8: regsvc.v1.BlobItem
+	(*VersionStateItem)(nil),      // 9: regsvc.v1.VersionStateItem
+	(*EvaluationSeries)(nil),      // 10: regsvc.v1.EvaluationSeries
+	(*NotesItem)(nil),             // 11: regsvc.v1.NotesItem
+	(*AliasItem)(nil),             // 12: regsvc.v1.AliasItem
+	(*AliasMove)(nil),             // 13: regsvc.v1.AliasMove
+	(*LeftOutItem)(nil),           // 14: regsvc.v1.LeftOutItem
+	(*ExportRequest)(nil),         // 15: regsvc.v1.ExportRequest
+	(*ExportResponse)(nil),        // 16: regsvc.v1.ExportResponse
+	(*BlobRange)(nil),             // 17: regsvc.v1.BlobRange
+	(*ReadBlobsRequest)(nil),      // 18: regsvc.v1.ReadBlobsRequest
+	(*ReadBlobsResponse)(nil),     // 19: regsvc.v1.ReadBlobsResponse
+	(*ImportResult)(nil),          // 20: regsvc.v1.ImportResult
+	(*ImportRequest)(nil),         // 21: regsvc.v1.ImportRequest
+	(*ImportResponse)(nil),        // 22: regsvc.v1.ImportResponse
+	(*Mirror)(nil),                // 23: regsvc.v1.Mirror
+	(*GetMirrorRequest)(nil),      // 24: regsvc.v1.GetMirrorRequest
+	(*GetMirrorResponse)(nil),     // 25: regsvc.v1.GetMirrorResponse
+	(*SetMirrorRequest)(nil),      // 26: regsvc.v1.SetMirrorRequest
+	(*SetMirrorResponse)(nil),     // 27: regsvc.v1.SetMirrorResponse
+	(*Dataset)(nil),               // 28: regsvc.v1.Dataset
+	(*AliasRules)(nil),            // 29: regsvc.v1.AliasRules
+	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(*MetricDefinition)(nil),      // 31: regsvc.v1.MetricDefinition
+	(*Build)(nil),                 // 32: regsvc.v1.Build
+	(*Record)(nil),                // 33: regsvc.v1.Record
+	(*EvaluationPoint)(nil),       // 34: regsvc.v1.EvaluationPoint
+	(*Version)(nil),               // 35: regsvc.v1.Version
+	(*ManifestFile)(nil),          // 36: regsvc.v1.ManifestFile
+	(*ChunkRef)(nil),              // 37: regsvc.v1.ChunkRef
+	(*Approval)(nil),              // 38: regsvc.v1.Approval
+	(*Note)(nil),                  // 39: regsvc.v1.Note
+	(*AliasChange)(nil),           // 40: regsvc.v1.AliasChange
+	(Codec)(0),                    // 41: regsvc.v1.Codec
+	(*ChunkFrame)(nil),            // 42: regsvc.v1.ChunkFrame
 }
 var file_regsvc_v1_transfer_proto_depIdxs = []int32{
-	27, // 0: regsvc.v1.TransferItem.dataset:type_name -> regsvc.v1.Dataset
-	2,  // 1: regsvc.v1.TransferItem.model:type_name -> regsvc.v1.ModelItem
-	3,  // 2: regsvc.v1.TransferItem.build:type_name -> regsvc.v1.BuildItem
-	4,  // 3: regsvc.v1.TransferItem.points:type_name -> regsvc.v1.PointsItem
-	5,  // 4: regsvc.v1.TransferItem.version:type_name -> regsvc.v1.VersionItem
-	6,  // 5: regsvc.v1.TransferItem.manifest:type_name -> regsvc.v1.ManifestItem
-	7,  // 6: regsvc.v1.TransferItem.blob:type_name -> regsvc.v1.BlobItem
-	8,  // 7: regsvc.v1.TransferItem.version_state:type_name -> regsvc.v1.VersionStateItem
-	10, // 8: regsvc.v1.TransferItem.notes:type_name -> regsvc.v1.NotesItem
-	28, // 9: regsvc.v1.TransferItem.rules:type_name -> regsvc.v1.AliasRules
-	11, // 10: regsvc.v1.TransferItem.alias:type_name -> regsvc.v1.AliasItem
-	13, // 11: regsvc.v1.TransferItem.left_out:type_name -> regsvc.v1.LeftOutItem
-	29, // 12: regsvc.v1.ModelItem.create_time:type_name -> google.protobuf.Timestamp
-	29, // 13: regsvc.v1.ModelItem.update_time:type_name -> google.protobuf.Timestamp
-	30, // 14: regsvc.v1.ModelItem.definitions:type_name -> regsvc.v1.MetricDefinition
-	31, // 15: regsvc.v1.BuildItem.build:type_name -> regsvc.v1.Build
-	32, // 16: regsvc.v1.BuildItem.record:type_name -> regsvc.v1.Record
-	33, // 17: regsvc.v1.PointsItem.points:type_name -> regsvc.v1.EvaluationPoint
-	34, // 18: regsvc.v1.VersionItem.version:type_name -> regsvc.v1.Version
-	32, // 19: regsvc.v1.VersionItem.record:type_name -> regsvc.v1.Record
-	35, // 20: regsvc.v1.ManifestItem.files:type_name -> regsvc.v1.ManifestFile
-	36, // 21: regsvc.v1.BlobItem.chunks:type_name -> regsvc.v1.ChunkRef
-	37, // 22: regsvc.v1.VersionStateItem.approvals:type_name -> regsvc.v1.Approval
-	9,  // 23: regsvc.v1.VersionStateItem.series:type_name -> regsvc.v1.EvaluationSeries
-	38, // 24: regsvc.v1.NotesItem.notes:type_name -> regsvc.v1.Note
-	12, // 25: regsvc.v1.AliasItem.moves:type_name -> regsvc.v1.AliasMove
-	39, // 26: regsvc.v1.AliasMove.change:type_name -> regsvc.v1.AliasChange
-	1,  // 27: regsvc.v1.ExportResponse.items:type_name -> regsvc.v1.TransferItem
-	16, // 28: regsvc.v1.ReadBlobsRequest.ranges:type_name -> regsvc.v1.BlobRange
-	40, // 29: regsvc.v1.ReadBlobsRequest.accept:type_name -> regsvc.v1.Codec
-	41, // 30: regsvc.v1.ReadBlobsResponse.frames:type_name -> regsvc.v1.ChunkFrame
-	0,  // 31: regsvc.v1.ImportResult.outcome:type_name -> regsvc.v1.ImportOutcome
-	1,  // 32: regsvc.v1.ImportRequest.items:type_name -> regsvc.v1.TransferItem
-	19, // 33: regsvc.v1.ImportResponse.results:type_name -> regsvc.v1.ImportResult
-	29, // 34: regsvc.v1.Mirror.update_time:type_name -> google.protobuf.Timestamp
-	22, // 35: regsvc.v1.GetMirrorResponse.mirror:type_name -> regsvc.v1.Mirror
-	22, // 36: regsvc.v1.SetMirrorRequest.mirror:type_name -> regsvc.v1.Mirror
-	22, // 37: regsvc.v1.SetMirrorResponse.mirror:type_name -> regsvc.v1.Mirror
-	14, // 38: regsvc.v1.TransferService.Export:input_type -> regsvc.v1.ExportRequest
-	17, // 39: regsvc.v1.TransferService.ReadBlobs:input_type -> regsvc.v1.ReadBlobsRequest
-	20, // 40: regsvc.v1.TransferService.Import:input_type -> regsvc.v1.ImportRequest
-	23, // 41: regsvc.v1.TransferService.GetMirror:input_type -> regsvc.v1.GetMirrorRequest
-	25, // 42: regsvc.v1.TransferService.SetMirror:input_type -> regsvc.v1.SetMirrorRequest
-	15, // 43: regsvc.v1.TransferService.Export:output_type -> regsvc.v1.ExportResponse
-	18, // 44: regsvc.v1.TransferService.ReadBlobs:output_type -> regsvc.v1.ReadBlobsResponse
-	21, // 45: regsvc.v1.TransferService.Import:output_type -> regsvc.v1.ImportResponse
-	24, // 46: regsvc.v1.TransferService.GetMirror:output_type -> regsvc.v1.GetMirrorResponse
-	26, // 47: regsvc.v1.TransferService.SetMirror:output_type -> regsvc.v1.SetMirrorResponse
-	43, // [43:48] is the sub-list for method output_type
-	38, // [38:43] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	28, // 0: regsvc.v1.TransferItem.dataset:type_name -> regsvc.v1.Dataset
+	3,  // 1: regsvc.v1.TransferItem.model:type_name -> regsvc.v1.ModelItem
+	4,  // 2: regsvc.v1.TransferItem.build:type_name -> regsvc.v1.BuildItem
+	5,  // 3: regsvc.v1.TransferItem.points:type_name -> regsvc.v1.PointsItem
+	6,  // 4: regsvc.v1.TransferItem.version:type_name -> regsvc.v1.VersionItem
+	7,  // 5: regsvc.v1.TransferItem.manifest:type_name -> regsvc.v1.ManifestItem
+	8,  // 6: regsvc.v1.TransferItem.blob:type_name -> regsvc.v1.BlobItem
+	9,  // 7: regsvc.v1.TransferItem.version_state:type_name -> regsvc.v1.VersionStateItem
+	11, // 8: regsvc.v1.TransferItem.notes:type_name -> regsvc.v1.NotesItem
+	29, // 9: regsvc.v1.TransferItem.rules:type_name -> regsvc.v1.AliasRules
+	12, // 10: regsvc.v1.TransferItem.alias:type_name -> regsvc.v1.AliasItem
+	14, // 11: regsvc.v1.TransferItem.left_out:type_name -> regsvc.v1.LeftOutItem
+	30, // 12: regsvc.v1.ModelItem.create_time:type_name -> google.protobuf.Timestamp
+	30, // 13: regsvc.v1.ModelItem.update_time:type_name -> google.protobuf.Timestamp
+	31, // 14: regsvc.v1.ModelItem.definitions:type_name -> regsvc.v1.MetricDefinition
+	32, // 15: regsvc.v1.BuildItem.build:type_name -> regsvc.v1.Build
+	33, // 16: regsvc.v1.BuildItem.record:type_name -> regsvc.v1.Record
+	34, // 17: regsvc.v1.PointsItem.points:type_name -> regsvc.v1.EvaluationPoint
+	35, // 18: regsvc.v1.VersionItem.version:type_name -> regsvc.v1.Version
+	33, // 19: regsvc.v1.VersionItem.record:type_name -> regsvc.v1.Record
+	36, // 20: regsvc.v1.ManifestItem.files:type_name -> regsvc.v1.ManifestFile
+	37, // 21: regsvc.v1.BlobItem.chunks:type_name -> regsvc.v1.ChunkRef
+	38, // 22: regsvc.v1.VersionStateItem.approvals:type_name -> regsvc.v1.Approval
+	10, // 23: regsvc.v1.VersionStateItem.series:type_name -> regsvc.v1.EvaluationSeries
+	39, // 24: regsvc.v1.NotesItem.notes:type_name -> regsvc.v1.Note
+	13, // 25: regsvc.v1.AliasItem.moves:type_name -> regsvc.v1.AliasMove
+	40, // 26: regsvc.v1.AliasMove.change:type_name -> regsvc.v1.AliasChange
+	0,  // 27: regsvc.v1.ExportRequest.contents:type_name -> regsvc.v1.ExportContents
+	2,  // 28: regsvc.v1.ExportResponse.items:type_name -> regsvc.v1.TransferItem
+	17, // 29: regsvc.v1.ReadBlobsRequest.ranges:type_name -> regsvc.v1.BlobRange
+	41, // 30: regsvc.v1.ReadBlobsRequest.accept:type_name -> regsvc.v1.Codec
+	42, // 31: regsvc.v1.ReadBlobsResponse.frames:type_name -> regsvc.v1.ChunkFrame
+	1,  // 32: regsvc.v1.ImportResult.outcome:type_name -> regsvc.v1.ImportOutcome
+	2,  // 33: regsvc.v1.ImportRequest.items:type_name -> regsvc.v1.TransferItem
+	20, // 34: regsvc.v1.ImportResponse.results:type_name -> regsvc.v1.ImportResult
+	30, // 35: regsvc.v1.Mirror.update_time:type_name -> google.protobuf.Timestamp
+	23, // 36: regsvc.v1.GetMirrorResponse.mirror:type_name -> regsvc.v1.Mirror
+	23, // 37: regsvc.v1.SetMirrorRequest.mirror:type_name -> regsvc.v1.Mirror
+	23, // 38: regsvc.v1.SetMirrorResponse.mirror:type_name -> regsvc.v1.Mirror
+	15, // 39: regsvc.v1.TransferService.Export:input_type -> regsvc.v1.ExportRequest
+	18, // 40: regsvc.v1.TransferService.ReadBlobs:input_type -> regsvc.v1.ReadBlobsRequest
+	21, // 41: regsvc.v1.TransferService.Import:input_type -> regsvc.v1.ImportRequest
+	24, // 42: regsvc.v1.TransferService.GetMirror:input_type -> regsvc.v1.GetMirrorRequest
+	26, // 43: regsvc.v1.TransferService.SetMirror:input_type -> regsvc.v1.SetMirrorRequest
+	16, // 44: regsvc.v1.TransferService.Export:output_type -> regsvc.v1.ExportResponse
+	19, // 45: regsvc.v1.TransferService.ReadBlobs:output_type -> regsvc.v1.ReadBlobsResponse
+	22, // 46: regsvc.v1.TransferService.Import:output_type -> regsvc.v1.ImportResponse
+	25, // 47: regsvc.v1.TransferService.GetMirror:output_type -> regsvc.v1.GetMirrorResponse
+	27, // 48: regsvc.v1.TransferService.SetMirror:output_type -> regsvc.v1.SetMirrorResponse
+	44, // [44:49] is the sub-list for method output_type
+	39, // [39:44] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_regsvc_v1_transfer_proto_init() }
@@ -2228,7 +2287,7 @@ func file_regsvc_v1_transfer_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_regsvc_v1_transfer_proto_rawDesc), len(file_regsvc_v1_transfer_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,

@@ -45,7 +45,7 @@ const (
 //
 //  1. Export of the source, without contents, gives items. Import of the target says of each: CREATED, PRESENT,
 //     CONFLICT, REFUSED, or WANTED, which has `missing` for builds and versions: digests of logs and attachments.
-//  2. For a WANTED version: StartUpload; Export of that version with `contents` gives Manifest items, whose recipes go into
+//  2. For a WANTED version: StartUpload; Export of that version with contents gives Manifest items, whose recipes go into
 //     that upload under their paths, and Blob items, whose recipes go into an upload of their own, `blobs`: each under its
 //     digest (64 hex digits) as path. For a WANTED build there is only `blobs`, which also takes its Points, by Import.
 //     For WANTED points of a version: Import its Points.
@@ -180,7 +180,7 @@ func (c *transferServiceClient) SetMirror(ctx context.Context, in *SetMirrorRequ
 //
 //  1. Export of the source, without contents, gives items. Import of the target says of each: CREATED, PRESENT,
 //     CONFLICT, REFUSED, or WANTED, which has `missing` for builds and versions: digests of logs and attachments.
-//  2. For a WANTED version: StartUpload; Export of that version with `contents` gives Manifest items, whose recipes go into
+//  2. For a WANTED version: StartUpload; Export of that version with contents gives Manifest items, whose recipes go into
 //     that upload under their paths, and Blob items, whose recipes go into an upload of their own, `blobs`: each under its
 //     digest (64 hex digits) as path. For a WANTED build there is only `blobs`, which also takes its Points, by Import.
 //     For WANTED points of a version: Import its Points.

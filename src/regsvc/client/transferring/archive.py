@@ -23,6 +23,7 @@ from blake3 import blake3
 
 from regsvc import bulk, errors
 from regsvc.client.transferring.source import Frames
+from regsvc.errors import ArchiveDamaged
 from regsvc.v1 import transfer_pb2 as pb
 
 MAGIC = b"regsvc archive 1"
@@ -32,12 +33,6 @@ _HEAD = 5
 _DIGEST = 32
 _KINDS = b"HICPE"
 _read_chunks = bulk.deserializer(pb.ReadBlobsResponse)
-
-
-class ArchiveDamaged(errors.DataLoss):
-    """An archive is truncated or damaged, or no archive; the message says where."""
-
-    reason = "ARCHIVE_DAMAGED"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ IMPORT_BYTES = 1 << 20
 IMPORT_ITEMS = 500
 IMPORT_TIMEOUT = 600.0
 """Seconds for one Import: a build with a long log is read through."""
+WINDOW_BYTES = 64 << 20
+"""Raw bytes that are sent by one call, about."""
 _ROUNDS = 8
 """How often the transfer of one version begins anew after the target has lost some of it."""
 _BEGIN_AGAIN = (
@@ -70,7 +72,7 @@ class Mover:
         self._refused: set[str] = set()
         """Versions and builds that did not come in: what is said of them does not either."""
 
-    def take(self, items: Sequence[Any], contents_of: Callable[[str], Contents]) -> None:
+    def take(self, items: Sequence[Any], contents_of: Callable[[Any], Contents]) -> None:
         """Bring items in order. Raises `Unavailable` when the target stays away."""
         for segment in _segments(items):
             self._take_segment(segment, contents_of)
@@ -98,8 +100,14 @@ class Mover:
                         raise
                     rounds -= 1
                     anew = isinstance(error, (errors.LeaseLapsed, errors.UploadClosed, errors.Superseded))
+                except errors.ChunkDamaged as error:
+                    # At the target it reads as missing from now on, and is sent; at the source nothing helps.
+                    if not rounds:
+                        self._fail(item, error)
+                        return
+                    rounds, anew = rounds - 1, False
                 except errors.RegsvcError as error:
-                    if not is_transient(error):
+                    if not is_transient(error) and not isinstance(error, errors.DeadlineExceeded):
                         raise
                     if self.report.chunks_sent > sent:
                         waiting.reset()
@@ -123,7 +131,7 @@ class Mover:
         if found not in self.report.left_out:
             self.report.left_out.append(found)
 
-    def _take_segment(self, items: Sequence[Any], contents_of: Callable[[str], Contents]) -> None:
+    def _take_segment(self, items: Sequence[Any], contents_of: Callable[[Any], Contents]) -> None:
         """Some items. What fails behind one that is wanted is offered again when that is there."""
         again: list[Any] = []
         brought = False
@@ -132,7 +140,7 @@ class Mover:
                 if again:
                     self._take_segment(again, contents_of)
                     again = []
-                self._bring(item, result, contents_of(name_of(item)))
+                self._bring(item, result, contents_of(item))
                 brought = True
             elif brought and result.outcome not in _THERE:
                 again.append(item)
@@ -161,6 +169,16 @@ class Mover:
         self.report.add(moved)
         self._on_moved(moved)
 
+    def _fail(self, item: Any, error: errors.RegsvcError) -> None:
+        """It cannot come; all else goes on."""
+        result = pb.ImportResult(
+            name=name_of(item),
+            outcome=pb.IMPORT_OUTCOME_REFUSED,
+            reason=error.reason,
+            message=error.message,
+        )
+        self._note(item, result)
+
     def _import(self, items: Sequence[Any], upload: str = "", blobs: str = "") -> Sequence[Any]:
         request = pb.ImportRequest(
             source=self._source, items=items, upload=upload, blobs=blobs, into=self._into
@@ -187,7 +205,11 @@ class _Bringing:
         self._contents = contents
         self._offered = offered
         self._kind = item.WhichOneof("item")
+        self._target = ""
+        self._anew = False
         self._uploads: dict[str, TargetUpload] = {}
+        self._opened: set[str] = set()
+        """Those that this attempt has opened."""
         self._offsets: dict[str, int] = {}
         """Bytes of the file under way that are behind us, by path."""
 
@@ -200,12 +222,11 @@ class _Bringing:
             return offered
         missing = set(offered.missing)
         self._offsets.clear()
-        # A build always has one, for its points.
-        wanted = ["files"] if self._kind == "version" else ["blobs"]
-        if missing and "blobs" not in wanted:
-            wanted.append("blobs")
-        for use in wanted:
-            self._upload(use, offered.name).open(anew=anew)
+        self._target = offered.name
+        self._anew = anew
+        self._opened.clear()
+        # A version has files and a build has points, for the most part; the blobs of a version, when they come.
+        self._upload("files" if self._kind == "version" else "blobs")
         for item in self._contents.items():
             self._take(item, missing)
         [made] = self._mover._import([self._item], self._name("files"), self._name("blobs"))
@@ -223,21 +244,23 @@ class _Bringing:
         for upload in self._uploads.values():
             upload.close()
 
-    def _upload(self, use: str, target: str) -> TargetUpload:
+    def _upload(self, use: str) -> TargetUpload:
+        """The upload of files or of blobs, open: at its first use, so that its lease does not end before."""
         if use not in self._uploads:
             mover = self._mover
             kind = getattr(self._item, self._kind)
-            digest = getattr(kind, self._kind)
-            state = (
-                f"{digest.digest} {digest.record_digest}" if self._kind == "version" else digest.log_digest
-            )
-            identity = f"{use} {mover._source} {target} {state}"
-            model = "/".join(target.split("/")[:4])
+            found = getattr(kind, self._kind)
+            state = f"{found.digest} {found.record_digest}" if self._kind == "version" else found.log_digest
+            identity = f"{use} {mover._source} {self._target} {state}"
+            model = "/".join(self._target.split("/")[:4])
             self._uploads[use] = TargetUpload(mover._target, model, identity, mover._patience)
+        if use not in self._opened:
+            self._uploads[use].open(anew=self._anew)
+            self._opened.add(use)
         return self._uploads[use]
 
     def _name(self, use: str) -> str:
-        return self._uploads[use].name if use in self._uploads else ""
+        return self._uploads[use].name if use in self._opened else ""
 
     def _take(self, item: Any, missing: set[str]) -> None:
         match item.WhichOneof("item"):
@@ -263,7 +286,28 @@ class _Bringing:
         return Part(blob.digest, pieces, end >= blob.size, blob.digest)
 
     def _send(self, use: str, parts: Sequence[Part]) -> None:
-        self._mover._count(*self._uploads[use].send(parts, self._contents.frames))
+        for window in _windows(parts):
+            self._mover._count(*self._upload(use).send(window, self._contents.frames))
+
+
+def _windows(parts: Sequence[Part]) -> Iterator[list[Part]]:
+    """The parts in stretches that are sent by one call each, which is not to last for ever."""
+    window: list[Part] = []
+    size = 0
+    for part in parts:
+        begin = 0
+        for end, piece in enumerate(part.pieces, 1):
+            size += piece.size
+            if size >= WINDOW_BYTES and end < len(part.pieces):
+                window.append(Part(part.path, part.pieces[begin:end], finish=False, blob=part.blob))
+                yield window
+                window, size, begin = [], 0, end
+        window.append(Part(part.path, part.pieces[begin:], part.finish, part.blob))
+        if size >= WINDOW_BYTES:
+            yield window
+            window, size = [], 0
+    if window:
+        yield window
 
 
 def check_into(into: str, names: Sequence[str]) -> None:

@@ -13,15 +13,10 @@ from typing import Any, BinaryIO
 from regsvc import errors
 from regsvc.client.connection import Connection
 from regsvc.client.resume import DEFAULT_PATIENCE
-from regsvc.client.transferring.archive import (
-    ArchiveDamaged,
-    ArchiveReader,
-    ArchiveWriter,
-    Header,
-    frames_of,
-)
+from regsvc.client.transferring.archive import ArchiveReader, ArchiveWriter, Header, frames_of
 from regsvc.client.transferring.report import LeftOut, TransferReport
-from regsvc.client.transferring.source import Piece, Selection, ServerSource
+from regsvc.client.transferring.source import Contents, Piece, Selection, ServerSource
+from regsvc.errors import ArchiveDamaged
 
 PARTIAL = ".partial"
 _ASK = 4_096
@@ -105,7 +100,7 @@ class _Packing:
 
     def run(self, names: Sequence[str], cursor: str) -> None:
         """Write everything behind a place, and the end."""
-        for batch in self._source.export(Selection(names, contents=True), cursor):
+        for batch in self._source.export(Selection(names, Contents.ALL), cursor):
             held: list[Any] = []
             for item in batch.items:
                 held.append(item)

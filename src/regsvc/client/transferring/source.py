@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 from regsvc import errors
 from regsvc.client.connection import BulkChannels, Connection, translate
 from regsvc.client.resume import DEFAULT_PATIENCE, resumed
 from regsvc.client.streams import check_same_store
+from regsvc.client.transferring.report import name_of
 from regsvc.content import codec
 from regsvc.v1 import transfer_pb2 as pb
 
 SILENCE = 60.0
 """Seconds without a message after which a stream of chunks is taken for dead."""
+
+
+class Contents(IntEnum):
+    """As in transfer.proto."""
+
+    NONE = 0
+    ALL = 1
+    POINTS = 2
 
 
 class Piece(NamedTuple):
@@ -47,7 +57,7 @@ class Selection:
     """What to export."""
 
     names: Sequence[str]
-    contents: bool = False
+    contents: Contents = Contents.NONE
     only: bool = False
     filter: str = ""
 
@@ -62,16 +72,20 @@ class ServerSource:
         self.store_id: str = connection.capabilities().store_id
 
     def export(self, selection: Selection, cursor: str = "") -> Iterator[Batch]:
-        """Items in order, each exactly once. Raises `NotFound`, `NameInvalid`, `FilterInvalid`, `Unavailable`."""
+        """Items in order; after a disconnect some may come again.
+
+        Raises `NotFound`, `NameInvalid`, `FilterInvalid`, `Unavailable`.
+        """
         return resumed(
             _Exporting(self._connection, selection, cursor),
             translate=lambda error: translate(error, self._connection.target),
             patience=self._patience,
         )
 
-    def contents(self, name: str) -> ServerContents:
-        """What belongs to a version or build beside its item."""
-        return ServerContents(self, name)
+    def contents(self, item: Any) -> ServerContents:
+        """What belongs to a version, its state, or a build, beside the item."""
+        state = item.WhichOneof("item") == "version_state"
+        return ServerContents(self, name_of(item), Contents.POINTS if state else Contents.ALL)
 
     def frames(self, name: str, pieces: Sequence[Piece]) -> Iterator[Frames]:
         """The chunks of a version or build at these places, in order."""
@@ -92,13 +106,14 @@ class ServerSource:
 class ServerContents:
     """Files, blobs and points of one version or build."""
 
-    def __init__(self, source: ServerSource, name: str) -> None:
+    def __init__(self, source: ServerSource, name: str, kind: Contents) -> None:
         self._source = source
         self._name = name
+        self._kind = kind
 
     def items(self) -> Iterator[Any]:
         """Manifest, Blob and Points items."""
-        for batch in self._source.export(Selection([self._name], contents=True, only=True)):
+        for batch in self._source.export(Selection([self._name], self._kind, only=True)):
             for item in batch.items:
                 if item.WhichOneof("item") in ("manifest", "blob", "points"):
                     yield item
@@ -112,7 +127,7 @@ class ServerContents:
 
 
 class _Exporting:
-    """Strategy of `resumed` for `Export`: what came since the last cursor comes again, and is passed over."""
+    """Strategy of `resumed` for `Export`: contents that came since the last cursor are passed over."""
 
     def __init__(self, connection: Connection, selection: Selection, cursor: str) -> None:
         self._connection = connection
@@ -127,13 +142,14 @@ class _Exporting:
         call: Iterable[Any] = self._connection.transfers.Export(
             pb.ExportRequest(
                 names=chosen.names,
-                contents=chosen.contents,
+                contents=chosen.contents.value,  # type: ignore[arg-type]
                 only=chosen.only,
                 filter=chosen.filter,
                 cursor=self._cursor,
             )
         )
-        self._skip = self._since
+        # Contents come again as they were. Whole resources may be others by now, and may as well come twice.
+        self._skip = self._since if chosen.contents else 0
         return call
 
     def take(self, response: Any) -> Iterator[Batch]:

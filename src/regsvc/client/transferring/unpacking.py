@@ -10,10 +10,11 @@ from typing import Any, BinaryIO
 from regsvc import errors
 from regsvc.client.connection import Connection
 from regsvc.client.resume import DEFAULT_PATIENCE
-from regsvc.client.transferring.archive import ArchiveDamaged, ArchiveReader, Record, frames_of, items_of
+from regsvc.client.transferring.archive import ArchiveReader, Record, frames_of, items_of
 from regsvc.client.transferring.mover import Mover, check_into
 from regsvc.client.transferring.report import OnMoved, TransferReport, name_of
 from regsvc.client.transferring.source import Frames, Piece
+from regsvc.errors import ArchiveDamaged
 
 _CONTENTS = ("manifest", "blob", "points")
 
@@ -146,6 +147,8 @@ class ArchiveContents:
         self._unpacking = unpacking
         self._name = name
         self._begin = unpacking.rest()
+        self._last: Frames | None = None
+        """Of the chunks that were read last some may be for the next stretch."""
 
     def items(self) -> Iterator[Any]:
         """Manifest, Blob and Points items."""
@@ -158,10 +161,12 @@ class ArchiveContents:
     def frames(self, pieces: Sequence[Piece]) -> Iterator[Frames]:
         """The chunks at these places: first those that were passed over before, then those that stand here."""
         wanted = {piece.digest: piece for piece in pieces}
+        if self._last is not None and any(frame.digest in wanted for frame in self._last.frames):
+            yield _chosen(self._last, wanted)
         yield from self._passed(wanted)
         while wanted and (record := self._unpacking.next_chunks()) is not None:
             self._unpacking.pass_over(record)
-            found = frames_of(record)
+            found = self._last = frames_of(record)
             if any(frame.digest in wanted for frame in found.frames):
                 yield _chosen(found, wanted)
         if wanted:
@@ -172,6 +177,7 @@ class ArchiveContents:
 
     def again(self) -> None:
         """Go back. Raises `FailedPrecondition` for a pipe."""
+        self._last = None
         self._unpacking.rewind(*self._begin)
 
     def _passed(self, wanted: dict[bytes, Piece]) -> Iterator[Frames]:
@@ -194,5 +200,5 @@ def _chosen(found: Frames, wanted: dict[bytes, Piece]) -> Frames:
     return Frames(frames, memoryview(b"".join(parts)))
 
 
-def _no_contents(name: str) -> Any:
-    raise ArchiveDamaged(f"the archive is damaged: the points of {name} are not where they belong")
+def _no_contents(item: Any) -> Any:
+    raise ArchiveDamaged(f"the archive is damaged: {name_of(item)} is not where it belongs")
