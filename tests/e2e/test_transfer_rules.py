@@ -72,7 +72,7 @@ def test_what_has_the_same_name_and_is_something_else_stays_and_the_rest_comes(
         ("alias", "models/fraud/aliases/prod", "IMPORT_CONFLICT"),
     }
     after = everything(target.endpoint)
-    kept = "namespaces/default/models/fraud/versions/1"
+    kept = "default/fraud:1"
     assert {name: after[name] for name in after if name.startswith(kept)} == {
         name: before[name] for name in before if name.startswith(kept)
     }
@@ -81,7 +81,7 @@ def test_what_has_the_same_name_and_is_something_else_stays_and_the_rest_comes(
         assert client.version("fraud@next").number == 2
         assert client.version("other").number == 1
     told = source.cli("export", "--all", f"regsvc://{target.endpoint}", check=False)
-    assert "conflict  version  namespaces/default/models/fraud/versions/1: default/fraud:1" in told.stderr
+    assert "conflict  version  default/fraud:1: default/fraud:1" in told.stderr
 
 
 def test_an_archive_in_conflict_gives_its_chunks_to_versions_behind(

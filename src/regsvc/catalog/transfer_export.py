@@ -10,6 +10,7 @@ from regsvc.catalog import (
     chunks,
     datasets,
     definitions,
+    imported_runs,
     metrics,
     models,
     notes,
@@ -69,12 +70,15 @@ def build(db: Reader, name: BuildName) -> BuildItem:
         record=provenance.find(db, "build", found.id),
         attachments=tuple(provenance.attachments(db, "build", found.id)),
         point_count=sum(each.count for each in metrics.of_build(db, found.id)),
+        run=imported_runs.item_of(imported_runs.told(db, found)),
     )
 
 
 def is_settled(item: BuildItem) -> bool:
     """Whether a build has ended and its log is sealed: nothing of it changes any more."""
-    return item.state is not BuildState.RUNNING and (not item.log_seq or item.log_digest is not None)
+    if item.state in (BuildState.QUEUED, BuildState.RUNNING):
+        return False
+    return not item.log_seq or item.log_digest is not None
 
 
 def version(db: Reader, ref: VersionRef) -> VersionItem:

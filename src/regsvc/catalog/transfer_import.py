@@ -17,6 +17,7 @@ from regsvc.catalog import (
     datasets,
     events,
     fulltext,
+    imported_runs,
     metrics,
     mirrors,
     models,
@@ -147,6 +148,8 @@ def add_build(
     )
     if item.record != EMPTY:
         provenance.put(tx, "build", build_id, item.record)
+    if item.run is not None:
+        imported_runs.add(tx, build_id, item.run)
     datasets.link(tx, "build", build_id, uses)
     for name, file_id in attachments.items():
         provenance.attach(tx, "build", build_id, name, file_id)

@@ -12,6 +12,7 @@ from regsvc.catalog.records import Metadata
 from regsvc.catalog.rules import Approval, Rules
 from regsvc.content.comparison import Direction
 from regsvc.content.record import Attachment, Record
+from regsvc.content.template import Input, Source
 from regsvc.refs import AliasName, BuildName, DatasetRef, ModelName, VersionRef
 
 Owner = VersionRef | BuildName
@@ -41,6 +42,29 @@ class ModelItem:
 
 
 @dataclass(frozen=True)
+class RunItem:
+    """How a template made a build: a name and what it read, as the template itself stays with its registry."""
+
+    template: str
+    """Its id within the model."""
+    revision: int
+    inputs: tuple[Input, ...]
+    source: Source | None
+    trigger: str
+    cause: str
+    author: str
+    attempt: int
+    retry_of: int
+    """Number of the build whose next attempt it was; 0 for none."""
+    rerun_of: int
+    """Number of the build that it repeated; 0 for none."""
+    runner: str
+    started_at: int | None
+    not_before: int
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class BuildItem:
     """A build that has ended."""
 
@@ -59,6 +83,7 @@ class BuildItem:
     record: Record
     attachments: tuple[Attachment, ...]
     point_count: int
+    run: RunItem | None
 
 
 @dataclass(frozen=True)

@@ -251,6 +251,8 @@ def short_name(wire: str) -> str:
     parts = wire.split("/")
     if len(parts) == 4 and parts[2] == "models":
         return str(refs.model_from_wire(wire))
+    if len(parts) in (4, 6) and parts[2] == "datasets":
+        return str(refs.dataset_from_wire(wire))
     if len(parts) != 6:
         return wire
     if parts[4] == "builds":

@@ -26,6 +26,7 @@ from regsvc.catalog.transfer_items import (
     NoteText,
     PointsItem,
     RulesItem,
+    RunItem,
     VersionItem,
     VersionStateItem,
 )
@@ -41,9 +42,11 @@ from regsvc.v1 import (
     promotion_pb2,
     record_pb2,
     registry_pb2,
+    run_pb2,
 )
 from regsvc.v1 import transfer_pb2 as pb
 from regsvc.wire import record as wire
+from regsvc.wire import template as templates
 from regsvc.wire.values import microseconds, timestamp
 
 
@@ -152,6 +155,8 @@ def _build_to(item: BuildItem) -> pb.BuildItem:
     )
     if item.ended_at is not None:
         message.end_time.CopyFrom(timestamp(item.ended_at))
+    if item.run is not None:
+        message.run.CopyFrom(_run_to(item.name.model, item.run))
     record = wire.record_to(item.record, list(item.attachments))
     return pb.BuildItem(build=message, record=record, point_count=item.point_count)
 
@@ -173,6 +178,51 @@ def _build_from(message: pb.BuildItem) -> BuildItem:
         record=wire.record_from(message.record),
         attachments=_attachments(message.record),
         point_count=message.point_count,
+        run=_run_from(build.run) if build.HasField("run") else None,
+    )
+
+
+def _run_to(model: refs.ModelName, item: RunItem) -> run_pb2.Run:
+    def build(number: int) -> str:
+        return refs.BuildName(model, number).wire if number else ""
+
+    return run_pb2.Run(
+        template=refs.TemplateName(model, item.template).wire,
+        revision=item.revision,
+        inputs=templates.inputs_to(item.inputs),
+        source=templates.source_to(item.source),
+        trigger=item.trigger,
+        cause=item.cause,
+        author=item.author,
+        attempt=item.attempt,
+        retry_of=build(item.retry_of),
+        rerun_of=build(item.rerun_of),
+        runner=item.runner,
+        start_time=None if item.started_at is None else timestamp(item.started_at),
+        not_before=timestamp(item.not_before) if item.not_before else None,
+        labels=item.labels,
+    )
+
+
+def _run_from(message: run_pb2.Run) -> RunItem:
+    def number(name: str) -> int:
+        return refs.build_from_wire(name).number if name else 0
+
+    return RunItem(
+        template=refs.template_from_wire(message.template).template,
+        revision=message.revision,
+        inputs=templates.inputs_from(message.inputs),
+        source=templates.source_from(message.source) if message.HasField("source") else None,
+        trigger=message.trigger,
+        cause=message.cause,
+        author=message.author,
+        attempt=message.attempt,
+        retry_of=number(message.retry_of),
+        rerun_of=number(message.rerun_of),
+        runner=message.runner,
+        started_at=_optional_time(message, "start_time"),
+        not_before=_optional_time(message, "not_before") or 0,
+        labels=tuple(message.labels),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from regsvc.catalog import builds, metrics, models, records, requests, runs
+from regsvc.catalog import builds, imported_runs, metrics, models, records, requests
 from regsvc.catalog.builds import Build, BuildState, Step, StepState
 from regsvc.catalog.database import Catalog, Reader, Transaction
 from regsvc.catalog.metrics import MetricPoint
@@ -261,5 +261,5 @@ def view_of(db: Reader, build: Build, *, with_steps: bool = False) -> BuildView:
     """A build with what is known about it."""
     steps = builds.steps(db, build.id) if with_steps else ()
     return BuildView(
-        build, builds.metadata(db, build), steps, builds.versions(db, build), runs.find(db, build.id)
+        build, builds.metadata(db, build), steps, builds.versions(db, build), imported_runs.told(db, build)
     )

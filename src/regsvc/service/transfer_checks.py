@@ -17,6 +17,7 @@ from regsvc.catalog.transfer_items import (
     NotesItem,
     PointsItem,
     RulesItem,
+    RunItem,
     VersionItem,
     VersionStateItem,
 )
@@ -40,6 +41,10 @@ from regsvc.service.limits import Limits
 from regsvc.service.promotions import MAX_REQUIRED_APPROVALS
 from regsvc.service.recording import check_attachment_name, check_record
 from regsvc.service.transfer_names import check_number
+
+_MAX_RUN_TEXT = 16 << 10
+"""Bytes of what a run has as text: a URL, a folder, a label."""
+_MAX_RUN_TEXTS = 1_000
 
 
 def check_item(item: Item, limits: Limits) -> None:
@@ -97,8 +102,24 @@ def _check_version(item: VersionItem, limits: Limits) -> None:
         raise InvalidArgument(f"build {item.build} is of another model", build=item.build.wire)
 
 
+def _check_run(item: RunItem) -> None:
+    texts = [item.trigger, item.cause, item.author, item.runner, *item.labels]
+    for each in item.inputs:
+        texts += [each.version, each.folder]
+    if item.source is not None:
+        texts += [item.source.version, item.source.url, item.source.commit]
+    for text in texts:
+        check_text(text, "a text of a run", _MAX_RUN_TEXT)
+    _check_count(len(texts), _MAX_RUN_TEXTS, "texts of a run")
+    if item.attempt == 0:
+        raise InvalidArgument("the first attempt of a run has the number 1", attempt=0)
+    if item.started_at is not None:
+        check_time(item.started_at, "a run")
+    check_time(item.not_before, "a run")
+
+
 def _check_build(item: BuildItem, limits: Limits) -> None:
-    if item.state is BuildState.RUNNING or item.ended_at is None:
+    if item.state in (BuildState.QUEUED, BuildState.RUNNING) or item.ended_at is None:
         raise InvalidArgument(f"build {item.name} has not ended", build=item.name.wire)
     if bool(item.log_seq) != (item.log_digest is not None):
         raise InvalidArgument(f"the log of {item.name} is not sealed", build=item.name.wire)
@@ -107,6 +128,8 @@ def _check_build(item: BuildItem, limits: Limits) -> None:
     check_text(item.reason, "reason", limits.max_value_bytes)
     _check_attachments(item.attachments, limits)
     _check_times(item.created_at, item.ended_at)
+    if item.run is not None:
+        _check_run(item.run)
     _check_count(len(item.steps), MAX_STEPS, "steps")
     for place, step in enumerate(item.steps, 1):
         if step.number != place or step.state is StepState.RUNNING or step.ended_at is None:

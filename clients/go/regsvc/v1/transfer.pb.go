@@ -479,7 +479,8 @@ func (x *ModelItem) GetDefinitions() []*MetricDefinition {
 // BuildItem is a build that has ended.
 type BuildItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// With its steps. `log_digest` names a blob, if there are log lines.
+	// With its steps, and with how a template made it: the template stays with its registry, where its schedule fires.
+	// `log_digest` names a blob, if there are log lines. `versions` and `run.followed_by` are not part of it.
 	Build *Build `protobuf:"bytes,1,opt,name=build,proto3" json:"build,omitempty"`
 	// With its attachments, each of which is a blob.
 	Record *Record `protobuf:"bytes,2,opt,name=record,proto3" json:"record,omitempty"`

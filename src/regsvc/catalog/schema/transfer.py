@@ -1,4 +1,4 @@
-"""What came from other registries: states as they came, builds that are awaited, how far mirrors are, staged points."""
+"""What came from other registries: states as they came, builds awaited, how they were run, how far mirrors are."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ CREATE TABLE awaited_builds (
   build_number INTEGER NOT NULL,
   source TEXT NOT NULL
 );
+
+CREATE TABLE imported_runs (
+  build_id INTEGER PRIMARY KEY REFERENCES builds(id),
+  body TEXT NOT NULL,
+  retry_of INTEGER NOT NULL,
+  rerun_of INTEGER NOT NULL
+);
+CREATE INDEX imported_runs_by_retry ON imported_runs(retry_of) WHERE retry_of > 0;
+CREATE INDEX imported_runs_by_rerun ON imported_runs(rerun_of) WHERE rerun_of > 0;
 
 CREATE TABLE mirrors (
   source TEXT NOT NULL,

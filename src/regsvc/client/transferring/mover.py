@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from regsvc import errors
+from regsvc.client.build_records import short_name
 from regsvc.client.connection import Connection
 from regsvc.client.resume import DEFAULT_PATIENCE, Patience, is_transient
 from regsvc.client.transferring.report import LeftOut, OnMoved, TransferReport, moved_from, name_of
@@ -127,7 +128,7 @@ class Mover:
 
     def left_out(self, item: Any) -> None:
         """Note what is not exported."""
-        found = LeftOut(item.left_out.name, item.left_out.reason)
+        found = LeftOut(short_name(item.left_out.name), item.left_out.reason)
         if found not in self.report.left_out:
             self.report.left_out.append(found)
 

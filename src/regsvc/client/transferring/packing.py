@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from regsvc import errors
+from regsvc.client.build_records import short_name
 from regsvc.client.connection import Connection
 from regsvc.client.resume import DEFAULT_PATIENCE
 from regsvc.client.transferring.archive import ArchiveReader, ArchiveWriter, Header, frames_of
@@ -107,7 +108,9 @@ class _Packing:
                 self._report.items += 1
                 kind = item.WhichOneof("item")
                 if kind == "left_out":
-                    self._report.left_out.append(LeftOut(item.left_out.name, item.left_out.reason))
+                    self._report.left_out.append(
+                        LeftOut(short_name(item.left_out.name), item.left_out.reason)
+                    )
                 elif kind in ("manifest", "blob"):
                     # The recipe first, its chunks behind it, so that a reader knows what they are for.
                     self._writer.items(held)

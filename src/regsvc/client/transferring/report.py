@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from regsvc.client.build_records import short_name
 from regsvc.v1 import transfer_pb2 as pb
 
 _OUTCOMES = {
@@ -36,7 +37,7 @@ class Moved:
     kind: str
     """`dataset`, `model`, `build`, `points`, `version`, `state`, `notes`, `rules` or `alias`."""
     name: str
-    """Resource name at the target."""
+    """What it is called at the target: `team/fraud:3`."""
     outcome: str
     """`created`, `present`, `conflict` or `refused`."""
     reason: str = ""
@@ -54,6 +55,7 @@ class LeftOut:
     """What is not exported."""
 
     name: str
+    """`team/fraud/builds/3`"""
     reason: str
 
 
@@ -98,7 +100,7 @@ def moved_from(item: Any, result: Any) -> Moved:
     """From the wire."""
     kind = KINDS.get(item.WhichOneof("item") or "", "item")
     outcome = _OUTCOMES.get(result.outcome, "refused")
-    return Moved(kind, result.name, outcome, result.reason, result.message)
+    return Moved(kind, short_name(result.name), outcome, result.reason, result.message)
 
 
 def name_of(item: Any) -> str:

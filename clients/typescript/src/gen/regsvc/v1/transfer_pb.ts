@@ -197,7 +197,8 @@ export const ModelItemSchema: GenMessage<ModelItem> = /*@__PURE__*/
  */
 export type BuildItem = Message<"regsvc.v1.BuildItem"> & {
   /**
-   * With its steps. `log_digest` names a blob, if there are log lines.
+   * With its steps, and with how a template made it: the template stays with its registry, where its schedule fires.
+   * `log_digest` names a blob, if there are log lines. `versions` and `run.followed_by` are not part of it.
    *
    * @generated from field: regsvc.v1.Build build = 1;
    */
