@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from itertools import takewhile
-from typing import NamedTuple
 
-from regsvc import refs
-from regsvc.catalog import models, transfer_export, versions
+from regsvc.catalog import transfer_export, versions
 from regsvc.catalog.builds import BuildState
 from regsvc.catalog.database import Catalog, Reader
 from regsvc.catalog.events import Event
@@ -32,14 +29,12 @@ from regsvc.refs import AliasName, BuildName, DatasetRef, ModelName, VersionRef
 from regsvc.service.eventfilter import EventFilter
 from regsvc.service.limits import Limits
 from regsvc.service.reading import StoredFrame, VersionReader
+from regsvc.service.transfer_units import RULES, Place, Scope, Unit, Units, cursor_of, place_of
 
 MAX_NAMES = 1_000
 """Names of one export."""
-MAX_CURSOR = 1_000
-"""Characters."""
-PAGE = 500
-"""Numbers of versions and builds, or notes of at most 64 KiB, read at once."""
 NOTES = 16
+"""Notes of one item, each at most 64 KiB."""
 POINTS = 10_000
 """Points of one item: about 300 KiB."""
 MOVES = 200
@@ -50,19 +45,6 @@ SEAL_WAIT, SEAL_WAITS = 0.1, 100
 """Seconds between looks at a build that has just ended, and how many: its log is sealed meanwhile."""
 CHUNKS = 8_192
 """Chunks of one item."""
-
-
-class Place(NamedTuple):
-    """Where a resource stands in an export; they ascend."""
-
-    name: int
-    """Position of the name in the request."""
-    stage: int
-    namespace: str = ""
-    resource: str = ""
-    kind: int = 0
-    number: int = 0
-    alias: str = ""
 
 
 class Contents(IntEnum):
@@ -87,32 +69,6 @@ class Wanted:
 Part = tuple[Item, str]
 """An item, and where to go on when it is the last of its resource, else nothing."""
 
-_DATASET, _MODEL = 0, 1
-_USED, _HEAD, _BUILD, _VERSION, _RULES, _ALIAS = range(6)
-_Resource = ModelName | VersionRef | BuildName | AliasName | DatasetRef
-_ANY = 1 << 62
-
-
-@dataclass(frozen=True)
-class _Unit:
-    """One resource that is to be exported."""
-
-    place: Place
-    resource: _Resource
-    newest: int = _ANY
-    """Of an alias of a whole model: the newest version that was exported with it."""
-    because: ModelName | None = None
-    """Of a dataset: the model that used it."""
-
-    @property
-    def name(self) -> str:
-        """What a filter sees: a dataset that was used goes with the model."""
-        if self.because is not None:
-            return self.because.wire
-        if isinstance(self.resource, DatasetRef):
-            return replace(self.resource, number=self.resource.number or 1).wire
-        return self.resource.wire
-
 
 class Exporter:
     """What `TransferService.Export` does."""
@@ -121,14 +77,15 @@ class Exporter:
         self._catalog = catalog
         self._files = files
         self._limits = limits
+        self._units = Units(catalog)
 
     def export(self, wanted: Wanted) -> Iterator[Part]:
         """Items in order. Errors as Export documents; names that are none are refused before the first item."""
         if not 1 <= len(wanted.names) <= MAX_NAMES:
             raise InvalidArgument(f"1 to {MAX_NAMES} names", limit=MAX_NAMES)
-        begin = _place(wanted.cursor)
+        begin = place_of(wanted.cursor)
         admits = EventFilter(wanted.filter, self._limits)
-        scopes = [self._scope(name) for name in wanted.names]
+        scopes = [self._units.scope(name) for name in wanted.names]
         return self._parts(scopes, wanted, begin, admits)
 
     def blobs(
@@ -151,128 +108,19 @@ class Exporter:
         return self._files.blob_frames(self._catalog.read(find), accept)
 
     def _parts(
-        self, scopes: Sequence[_Scope], wanted: Wanted, begin: Place | None, admits: EventFilter
+        self, scopes: Sequence[Scope], wanted: Wanted, begin: Place | None, admits: EventFilter
     ) -> Iterator[Part]:
         for position, scope in enumerate(scopes):
             if begin is not None and position < begin.name:
                 continue
-            for unit in self._units(position, scope, wanted):
+            for unit in self._units.of(position, scope, only=wanted.only, filtered=bool(wanted.filter)):
                 if begin is not None and unit.place <= begin:
                     continue
                 if not admits(Event(0, 0, "", unit.name, {})):
                     continue
-                yield from _ended(self._items(unit, wanted.contents), _cursor(unit.place))
+                yield from _ended(self._items(unit, wanted.contents), cursor_of(unit.place))
 
-    def _scope(self, name: str) -> _Scope:
-        """What a name stands for. Raises `NameInvalid`, `NotFound`."""
-        parts = name.split("/")
-        if len(parts) == 2:
-            return _Scope(namespace=refs.namespace_from_wire(name))
-        if "datasets" in parts[2:3]:
-            ref = refs.dataset_from_wire(name)
-            return _Scope(
-                datasets=self._catalog.read(lambda db: transfer_export.versions_of_dataset(db, ref))
-            )
-        if len(parts) == 4:
-            model = refs.model_from_wire(name)
-            self._catalog.read(lambda db: models.find_id(db, model))
-            return _Scope(model=model)
-        if "aliases" in parts[4:5]:
-            alias = refs.alias_from_wire(name)
-            self._catalog.read(lambda db: models.find_id(db, alias.model))
-            return _Scope(alias=alias)
-        owner = refs.source_from_wire(name)
-        if isinstance(owner, BuildName):
-            self._catalog.read(lambda db: transfer_export.build(db, owner))
-            return _Scope(build=owner)
-        return _Scope(version=self._catalog.read(lambda db: versions.find(db, owner)).ref)
-
-    def _units(self, position: int, scope: _Scope, wanted: Wanted) -> Iterator[_Unit]:
-        if scope.namespace:
-            every = scope.namespace == "-"
-            namespaces = self._catalog.read(transfer_export.namespaces) if every else [scope.namespace]
-            for namespace in namespaces:
-                found = self._catalog.read(
-                    lambda db, namespace=namespace: transfer_export.dataset_refs(db, namespace)  # type: ignore[misc]
-                )
-                for ref in found:
-                    yield _dataset_unit(position, ref)
-            for namespace in namespaces:
-                for model in self._catalog.read(
-                    lambda db, namespace=namespace: transfer_export.model_names(db, namespace)  # type: ignore[misc]
-                ):
-                    # All of the namespace's came already, unless a filter left them out.
-                    if wanted.filter or not every:
-                        yield from self._used(position, model)
-                    yield from self._model(position, model)
-        elif scope.model is not None:
-            yield from self._used(position, scope.model)
-            yield from self._model(position, scope.model)
-        elif scope.alias is not None:
-            name = scope.alias
-            if not wanted.only:
-                yield _Unit(_model_place(position, name.model), name.model)
-            yield _Unit(_model_place(position, name.model, _RULES, alias=name.alias), name)
-            yield _Unit(_model_place(position, name.model, _ALIAS, alias=name.alias), name)
-        elif scope.build is not None or scope.version is not None:
-            yield from self._one(position, scope.build, scope.version, only=wanted.only)
-        else:
-            for ref in scope.datasets:
-                yield _dataset_unit(position, ref)
-
-    def _one(
-        self, position: int, build: BuildName | None, version: VersionRef | None, *, only: bool
-    ) -> Iterator[_Unit]:
-        """One build, or a version with its build, and what they point at."""
-        if version is not None and not only:
-            build = self._catalog.read(lambda db: transfer_export.version(db, version)).build
-        model = version.model if version is not None else build.model  # type: ignore[union-attr]
-        if not only:
-            yield from self._used(
-                position,
-                model,
-                None if version is None else version.number,
-                None if build is None else build.number,
-            )
-            yield _Unit(_model_place(position, model), model)
-        if build is not None:
-            yield _Unit(_model_place(position, model, _BUILD, build.number), build)
-        if version is not None:
-            yield _Unit(_model_place(position, model, _VERSION, version.number or 0), version)
-
-    def _used(
-        self, position: int, model: ModelName, version: int | None = None, build: int | None = None
-    ) -> Iterator[_Unit]:
-        """The datasets that a model used, or that one version and its build did."""
-
-        def find(db: Reader) -> list[DatasetRef]:
-            return transfer_export.used_datasets(db, models.find_id(db, model), version, build)
-
-        for count, ref in enumerate(self._catalog.read(find)):
-            yield _Unit(_model_place(position, model, _USED, count), ref, because=model)
-
-    def _model(self, position: int, model: ModelName) -> Iterator[_Unit]:
-        model_id = self._catalog.read(lambda db: models.find_id(db, model))
-        yield _Unit(_model_place(position, model), model)
-        for number in self._numbers("builds", model_id):
-            yield _Unit(_model_place(position, model, _BUILD, number), BuildName(model, number))
-        newest = 0
-        for newest in self._numbers("versions", model_id):
-            yield _Unit(_model_place(position, model, _VERSION, newest), VersionRef(model, number=newest))
-        for alias in self._catalog.read(lambda db: transfer_export.ruled(db, model_id)):
-            yield _Unit(_model_place(position, model, _RULES, alias=alias), AliasName(model, alias))
-        for alias in self._catalog.read(lambda db: transfer_export.alias_names(db, model_id)):
-            yield _Unit(_model_place(position, model, _ALIAS, alias=alias), AliasName(model, alias), newest)
-
-    def _numbers(self, table: str, model_id: int) -> Iterator[int]:
-        after = 0
-        while found := self._catalog.read(
-            lambda db: transfer_export.numbers(db, table, model_id, after, PAGE)  # noqa: B023
-        ):
-            yield from found
-            after = found[-1]
-
-    def _items(self, unit: _Unit, contents: Contents) -> Iterator[Item]:
+    def _items(self, unit: Unit, contents: Contents) -> Iterator[Item]:
         resource = unit.resource
         match resource:
             case DatasetRef():
@@ -283,7 +131,7 @@ class Exporter:
                 yield from self._build(resource, contents)
             case VersionRef():
                 yield from self._version(resource, contents)
-            case AliasName() if unit.place.kind == _RULES:
+            case AliasName() if unit.place.kind == RULES:
                 yield self._catalog.read(lambda db: transfer_export.rules_of(db, resource))
             case AliasName():
                 yield from self._alias(resource, unit.newest)
@@ -393,18 +241,6 @@ class Exporter:
             first += len(moves)
 
 
-@dataclass(frozen=True)
-class _Scope:
-    """What one name of a request stands for."""
-
-    namespace: str = ""
-    model: ModelName | None = None
-    version: VersionRef | None = None
-    build: BuildName | None = None
-    alias: AliasName | None = None
-    datasets: Sequence[DatasetRef] = ()
-
-
 def _ended(items: Iterator[Item], cursor: str) -> Iterator[Part]:
     """The items, the last of them with the cursor."""
     held: Item | None = None
@@ -414,30 +250,3 @@ def _ended(items: Iterator[Item], cursor: str) -> Iterator[Part]:
         held = item
     if held is not None:
         yield held, cursor
-
-
-def _dataset_unit(position: int, ref: DatasetRef) -> _Unit:
-    return _Unit(Place(position, _DATASET, ref.namespace, ref.dataset, number=ref.number or 0), ref)
-
-
-def _model_place(
-    position: int, model: ModelName, kind: int = _HEAD, number: int = 0, alias: str = ""
-) -> Place:
-    return Place(position, _MODEL, model.namespace, model.model, kind, number, alias)
-
-
-def _cursor(place: Place) -> str:
-    return json.dumps(place, separators=(",", ":"))
-
-
-def _place(cursor: str) -> Place | None:
-    """Raises `InvalidArgument`."""
-    if not cursor:
-        return None
-    try:
-        found = Place(*json.loads(cursor)) if len(cursor) <= MAX_CURSOR else None
-    except (ValueError, TypeError, RecursionError):
-        found = None
-    if found is None or [type(each) for each in found] != [int, int, str, str, int, int, str]:
-        raise InvalidArgument("the cursor is none of this service")
-    return found

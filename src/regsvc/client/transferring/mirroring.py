@@ -52,7 +52,14 @@ def mirror(
         raise errors.InvalidArgument("source and target are the same registry")
     mover = Mover(target, reading.store_id, patience=patience, on_moved=on_moved)
     mirroring = _Mirroring(
-        source, target, reading, mover, filter, on_caught_up or (lambda seq: None), stopped or (lambda: False)
+        source,
+        target,
+        reading,
+        mover,
+        filter,
+        on_caught_up or (lambda seq: None),
+        stopped or (lambda: False),
+        patience,
     )
     try:
         mirroring.run(once=once, full=full)
@@ -72,6 +79,7 @@ class _Mirroring:
         filter: str,
         on_caught_up: Callable[[int], None],
         stopped: Callable[[], bool],
+        patience: float,
     ) -> None:
         self._source = source
         self._target = target
@@ -80,6 +88,7 @@ class _Mirroring:
         self._filter = filter
         self._on_caught_up = on_caught_up
         self._stopped = stopped
+        self._patience = patience
         self._position: int | None = None
 
     def run(self, *, once: bool, full: bool) -> None:
@@ -89,7 +98,7 @@ class _Mirroring:
         self._position = None if full else self._known()
         if self._position is not None and self._position > now:
             self._position = None  # the source was restored from a backup
-        waiting = Patience(FOLLOW_PATIENCE)
+        waiting = Patience(self._patience)
         while not self._stopped():
             try:
                 if self._position is None:
@@ -118,7 +127,7 @@ class _Mirroring:
         responses = resumed(
             watch,
             translate=lambda error: translate(error, self._source.target),
-            patience=FOLLOW_PATIENCE,
+            patience=self._patience,
             silence=silence_limit(self._source),
         )
         for events, seq in responses:

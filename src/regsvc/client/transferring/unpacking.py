@@ -11,7 +11,7 @@ from regsvc import errors
 from regsvc.client.connection import Connection
 from regsvc.client.resume import DEFAULT_PATIENCE
 from regsvc.client.transferring.archive import ArchiveReader, Record, frames_of, items_of
-from regsvc.client.transferring.mover import Mover, check_into
+from regsvc.client.transferring.mover import IMPORT_BYTES, IMPORT_ITEMS, Mover, check_into
 from regsvc.client.transferring.report import OnMoved, TransferReport, name_of
 from regsvc.client.transferring.source import Frames, Piece
 from regsvc.errors import ArchiveDamaged
@@ -58,6 +58,7 @@ class _Unpacking:
         self._records = reader.records()
         self._items: list[Any] = []
         self._held: list[Any] = []
+        self._held_bytes = 0
         self._points_of = ""
 
     def run(self) -> None:
@@ -75,7 +76,8 @@ class _Unpacking:
                     self._mover.points([item])
             elif kind not in _CONTENTS:
                 self._held.append(item)
-                if len(self._held) >= 200:
+                self._held_bytes += item.ByteSize()
+                if len(self._held) >= IMPORT_ITEMS or self._held_bytes >= IMPORT_BYTES:
                     self._flush()
         self._flush()
 
@@ -135,7 +137,7 @@ class _Unpacking:
         self._mover.bring(item, contents, offered)
 
     def _flush(self) -> None:
-        held, self._held = self._held, []
+        held, self._held, self._held_bytes = self._held, [], 0
         if held:
             self._mover.take(held, _no_contents)
 

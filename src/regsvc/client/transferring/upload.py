@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -102,6 +103,7 @@ class TargetUpload:
             raise errors.Unavailable("the stream of chunks was cancelled") from None
         finally:
             call.cancel()
+            sending.stop()
         if sending.failure is not None:
             raise sending.failure
         return Counted(sum(len(part.pieces) for part in parts), len(wanted), sending.bytes_sent)
@@ -138,6 +140,10 @@ class _Sending:
         self._parts = parts
         self._lacking = set(missing)
         self._frames = frames
+        self._lock = (
+            threading.Lock()
+        )  # guards the frames: gRPC's thread may read them when their call has failed
+        self._stopped = False
         self._part = 0
         self._piece = 0
 
@@ -145,7 +151,7 @@ class _Sending:
         """Runs in gRPC's thread, which would only log what is raised here."""
         try:
             yield from self._ready(())
-            for batch in self._frames:
+            while (batch := self._next()) is not None:
                 self.bytes_sent += len(batch.data)
                 self._lacking.difference_update(frame.digest for frame in batch.frames)
                 yield from self._ready((batch,))
@@ -153,6 +159,18 @@ class _Sending:
                 raise errors.ChunksMissing("the source did not give all chunks", missing=len(self._lacking))
         except BaseException as error:  # noqa: BLE001 - raised again by `send`
             self.failure = error
+
+    def stop(self) -> None:
+        """No frame is read after this: whoever sends again may go back to where they began."""
+        with self._lock:
+            self._stopped = True
+            close = getattr(self._frames, "close", None)
+            if close is not None:
+                close()
+
+    def _next(self) -> Frames | None:
+        with self._lock:
+            return None if self._stopped else next(self._frames, None)
 
     def _ready(self, batches: Sequence[Frames]) -> Iterator[Any]:
         """A message of the frames, with recipes of what is there by now, and more of those if they are many."""
