@@ -67,12 +67,12 @@ def test_what_has_the_same_name_and_is_something_else_stays_and_the_rest_comes(
     done = source.cli("export", "--all", f"regsvc://{target.endpoint}", "--json", check=False)
     assert done.returncode == 1
     report = json.loads(done.stdout)
-    assert {(each["kind"], each["name"].split("/", 2)[2], each["reason"]) for each in report["failed"]} == {
-        ("version", "models/fraud/versions/1", "IMPORT_CONFLICT"),
-        ("alias", "models/fraud/aliases/prod", "IMPORT_CONFLICT"),
+    assert {(each["kind"], each["name"], each["reason"]) for each in report["failed"]} == {
+        ("version", "default/fraud:1", "IMPORT_CONFLICT"),
+        ("alias", "default/fraud@prod", "IMPORT_CONFLICT"),
     }
     after = everything(target.endpoint)
-    kept = "default/fraud:1"
+    kept = "namespaces/default/models/fraud/versions/1"
     assert {name: after[name] for name in after if name.startswith(kept)} == {
         name: before[name] for name in before if name.startswith(kept)
     }
@@ -216,7 +216,7 @@ def test_what_is_damaged_at_the_source_is_told_and_the_rest_comes(
     assert done.returncode == 1
     [failed] = json.loads(done.stdout)["failed"]
     assert (failed["name"], failed["reason"]) == (
-        "namespaces/default/models/fraud/versions/1",
+        "default/fraud:1",
         "CHUNK_DAMAGED",
     )
     with regsvc.connect(target.endpoint) as client:
