@@ -109,9 +109,9 @@ class Fleet:
         return found
 
     def clean(self) -> bool:
-        """Nothing is left: no process, no folder."""
-        folders = [each for each in self.work.iterdir() if each.is_dir()] if self.work.exists() else []
-        return not folders and not self.processes()
+        """Nothing is left: no process, no folder, no journal."""
+        left = set(os.listdir(self.work)) - {"lock"} if self.work.exists() else set()
+        return not left and not self.processes()
 
     def close(self) -> None:
         for each in self.runners:

@@ -66,7 +66,8 @@ def runner(
 
     def happened(found: Happening) -> None:
         _say(found, as_json)
-        last[:] = [found]
+        if found.state in ("SUCCEEDED", "FAILED", "CANCELLED", "LOST"):
+            last[:] = [found]
 
     made = connect_from_context(ctx).runner(
         labels=[each.strip() for each in labels.split(",") if each.strip()],

@@ -34,3 +34,5 @@ class Place:
     """Seconds."""
     began: Callable[[int, str], None] = lambda pid, control: None
     """Called with the pid, which leads a session of its own, and the path of the control socket."""
+    tick: Callable[[int], None] = lambda pid: None
+    """Called with the pid as often as `halt`."""

@@ -168,6 +168,8 @@ class _Run:
             self._stop_when_cancelled()
             self._escalate()
             self._display.tick(self._control.steps)
+            if self._place is not None:
+                self._place.tick(child.pid)
             if give_up_at == float("inf") and child.poll() is not None:
                 give_up_at = time.monotonic() + _LINGER
         self._settle()

@@ -19,13 +19,6 @@ from regsvc.client.working.stopping import Halted, Stop, WorkFailed
 from regsvc.client.working.work_folder import WorkFolder, WorkRoot
 
 
-class Session:
-    """A build that nobody cancels."""
-
-    failure = None
-    cancel_requested = False
-
-
 def git(folder: Path, *arguments: str) -> str:
     identity = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main")
     done = subprocess.run(
@@ -59,7 +52,7 @@ def folder(tmp_path: Path) -> Iterator[WorkFolder]:
 
 
 def fetch(folder: WorkFolder, url: str, commit: str, timeout: float = 0) -> Checkout:
-    return GitFetch(folder, Stop(Session(), timeout)).fetch(url, commit)  # type: ignore[arg-type]
+    return GitFetch(folder, Stop(timeout)).fetch(url, commit)
 
 
 def trained(folder: WorkFolder) -> str:
@@ -199,7 +192,7 @@ def test_a_server_that_says_nothing_is_given_up(
 
 
 def test_git_and_what_it_started_ends_when_the_build_has_to(folder: WorkFolder, silent: str) -> None:
-    stop = Stop(Session(), 0)  # type: ignore[arg-type]
+    stop = Stop(0)
     threading.Timer(0.5, stop.ask, ("CANCELLED", "cancel requested")).start()
     began = time.monotonic()
     with pytest.raises(Halted) as halted:

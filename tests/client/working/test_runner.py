@@ -256,6 +256,36 @@ def test_a_step_has_time_to_end_and_what_it_says_then_is_in_the_log(fleet: Fleet
     assert fleet.log(build) == ["up", "saved", "cancel requested"]
 
 
+def test_a_cancel_breaks_off_what_is_on_its_way(fleet: Fleet) -> None:
+    fleet.runner()
+    script = "head -c 400000000 /dev/urandom > model"
+    build = fleet.run(fleet.template(("make", shell(script)), outputs=[Output(path="model")]))
+    wait_until(lambda: fleet.in_step(build, "publish"))
+    fleet.client.cancel_build(build)
+    found = fleet.ended(build)
+    assert (found.state, found.versions) == ("CANCELLED", ())
+    assert found.steps[-1].state == "CANCELLED"
+    wait_until(fleet.clean)
+
+
+def test_what_a_step_orphans_does_not_stay_as_zombies(fleet: Fleet) -> None:
+    runner = fleet.runner()
+    go = fleet.folder / "go"
+    script = f"for i in $(seq 100); do (true &); done; echo up; while [ ! -e {go} ]; do sleep 0.05; done"
+    build = fleet.run(fleet.template(("orphan", shell(script))))
+    wait_until(lambda: fleet.log(build) == ["up"])
+    [worker] = runner.workers()
+
+    def children() -> list[str]:
+        command = ["ps", "-o", "stat=", "--ppid", str(worker)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    wait_until(lambda: len(children()) == 1)
+    assert not children()[0].startswith("Z")
+    go.touch()
+    assert fleet.ended(build).state == "SUCCEEDED"
+
+
 def test_a_refused_promotion_is_told_and_does_not_fail_the_build(fleet: Fleet) -> None:
     push(fleet, "team/fraud", "first", "x")
     fleet.client.set_alias_rules("team/fraud@prod", gate="version.metrics.f1 > 0.7")

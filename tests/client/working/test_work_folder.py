@@ -67,20 +67,30 @@ def test_what_is_not_of_a_runner_stays(root: WorkRoot, tmp_path: Path) -> None:
     for each in others:
         each.parent.mkdir(exist_ok=True)
         each.write_text("mine")
-    (Path(root.path) / ("0" * 16)).symlink_to(tmp_path / "outside")
+    (Path(root.path) / ("0" * 16 + ".journal")).symlink_to(others[0])
     assert list(root.sweep()) == []
     assert all(each.read_text() == "mine" for each in others)
 
 
 def test_an_interrupted_removal_is_gone_on_with(root: WorkRoot) -> None:
     folder = abandoned(root)
-    remove_tree(folder.work)
-    os.unlink(os.path.join(folder.path, "journal"))
-    assert [left.build for left in root.sweep()] == [""]
-    assert not os.path.lexists(folder.path)
-    os.mkdir(folder.path)  # killed before it had a lock
+    remove_tree(folder.path)
+    assert len(list(root.sweep())) == 1
+    assert os.listdir(root.path) == ["lock"]
+
+
+def test_a_step_that_empties_its_folder_and_writes_into_the_journal(root: WorkRoot) -> None:
+    folder = root.create()
+    folder.note(build="namespaces/a/models/b/builds/1")
+    folder.note(pid="all", started=None, boot=3, control=["/"])
+    with open(folder.path + ".journal", "ab") as journal:
+        journal.write(b'[]\n"x"\n\xff\xfe\n{"pid"')
+    remove_tree(folder.path)
+    os.mkdir(folder.path)
     assert list(root.sweep()) == []
-    assert not os.path.lexists(folder.path)
+    folder.release()
+    assert [left.build for left in root.sweep()] == ["namespaces/a/models/b/builds/1"]
+    assert os.listdir(root.path) == ["lock"]
 
 
 def test_a_kept_folder_is_kept_but_nothing_runs_in_it(

@@ -302,14 +302,17 @@ class BuildRunner:
             pass_env=self._pass_env,
             keep_failed=self._keep_failed,
         )
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "regsvc.client.working.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            pass_fds=(folder.lock,),
-            start_new_session=True,  # Ctrl-C is for the runner, which drains
-        )
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "regsvc.client.working.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                pass_fds=(folder.lock,),
+                start_new_session=True,  # Ctrl-C is for the runner, which drains
+            )
+        except OSError as error:
+            return self._fail(slot.build, f"the runner cannot start a process: {error.strerror}")
         folder.began(process.pid)
         assert process.stdin is not None
         assert process.stdout is not None
@@ -335,7 +338,10 @@ class BuildRunner:
             folder.keep()
         self._clear(folder)
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        reason = f"the runner's process for this build {how}"
+        return self._fail(build, f"the runner's process for this build {how}")
+
+    def _fail(self, build: str, reason: str) -> Ending:
+        """End a build that no worker ends."""
         connection = self._client.connection_of(None)
         request = build_pb2.FinishBuildRequest(name=build, state="BUILD_STATE_FAILED", reason=reason)
         try:

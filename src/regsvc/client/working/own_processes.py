@@ -58,6 +58,16 @@ def adopt_orphans() -> None:
         libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def reap_orphans(child: int) -> None:
+    """Take the ends of children that were adopted, but not that of `child`, which somebody waits for."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None or ended.si_pid == child:
+                return
+            os.waitpid(ended.si_pid, os.WNOHANG)
+
+
 def end_children() -> None:
     """Kill all children of this process, and theirs as they come to us, and wait for them.
 

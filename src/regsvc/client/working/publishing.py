@@ -15,8 +15,6 @@ from regsvc.client.working.stopping import WorkFailed
 from regsvc.client.working.task import Output, Task
 from regsvc.client.working.transfers import Transfers
 
-_FLUSH = 3600.0
-"""Seconds; then it is begun again."""
 _LONGEST_TAG = 4_000
 """Characters."""
 
@@ -38,7 +36,6 @@ def publish(output: Output, path: str, task: Task, session: BuildSession, transf
     request = uuid.uuid4().hex  # a push that is begun again makes no second version
 
     def push(client: Client) -> PushResult:
-        session.flush(_FLUSH)  # so that the version has everything that was recorded
         return client.push(
             path,
             model,

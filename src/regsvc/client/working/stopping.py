@@ -32,9 +32,10 @@ class Halted(Exception):
 class Stop:
     """What everything that takes time asks: whether to go on. The first reason to end is the one that counts."""
 
-    def __init__(self, session: BuildSession, timeout: float) -> None:
+    def __init__(self, timeout: float) -> None:
         """`timeout` in seconds from now; 0 is none."""
-        self._session = session
+        self.session: BuildSession | None = None
+        """The build, once it is there."""
         self._timeout = timeout
         self._ends = time.monotonic() + timeout if timeout else float("inf")
         self._lock = threading.Lock()  # protects _found
@@ -50,10 +51,10 @@ class Stop:
     def __call__(self) -> Halt | None:
         """Why to end, or None."""
         if self._found is None:
-            failure = self._session.failure
-            if failure is not None:
-                self.ask("LOST", failure.message)
-            elif self._session.cancel_requested:
+            session = self.session
+            if session is not None and session.failure is not None:
+                self.ask("LOST", session.failure.message)
+            elif session is not None and session.cancel_requested:
                 self.ask("CANCELLED", "cancel requested")
             elif time.monotonic() >= self._ends:
                 self.ask("FAILED", f"it took longer than {self._timeout:g} s")

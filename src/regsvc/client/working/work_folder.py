@@ -1,12 +1,12 @@
 """Work folders: one a build, made clean, held while somebody works in it, and removed, if need be by the next runner.
 
-DIR/lock                  held while folders are made or looked through
-DIR/0123456789abcdef/     of one build
-    lock                  held by the runner and the process that works, as long as one of them lives
-    journal               JSON lines: the build, and the leaders of sessions that were started
-    work/ tmp/ home/      what steps see
-    own/                  what the runner needs beside
-    kept                  it failed, and somebody wants to look at it
+DIR/lock                      held while folders are made or looked through
+DIR/0123456789abcdef.journal  of one build, JSON lines: its name, the leaders of sessions that were started, whether
+                              the folder is kept; locked by the runner and the process that works, as long as one
+                              of them lives. Beside the folder, which a step may empty
+DIR/0123456789abcdef/
+    work/ tmp/ home/          what steps see
+    own/                      what the runner needs beside
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,7 +27,8 @@ from regsvc.client.working.own_processes import Process, end_marked, identify
 from regsvc.client.working.removing import remove_tree
 from regsvc.errors import FailedPrecondition
 
-_NAME = re.compile(r"[0-9a-f]{16}", re.ASCII)
+_JOURNAL = ".journal"
+_NAME = re.compile(r"[0-9a-f]{16}\.journal", re.ASCII)
 _PARTS = ("work", "tmp", "home", "own")
 
 
@@ -52,7 +53,7 @@ class WorkFolder:
         self.own = os.path.join(path, "own")
         self.lock = lock
         """Open file that holds the lock; -1 in a process that only works here."""
-        self._journal = os.path.join(path, "journal")
+        self._journal = path + _JOURNAL
 
     def note(self, **entry: object) -> None:
         """Write a line to the journal. Raises `OSError`."""
@@ -67,22 +68,19 @@ class WorkFolder:
 
     def keep(self) -> None:
         """It is not to be removed, by nobody."""
-        with contextlib.suppress(OSError), open(os.path.join(self.path, "kept"), "w", encoding="utf-8"):
-            pass
+        with contextlib.suppress(OSError):
+            self.note(kept=True)
 
     @property
     def kept(self) -> bool:
-        return os.path.lexists(os.path.join(self.path, "kept"))
+        return any(each.get("kept") is True for each in self._read())
 
     def clear(self) -> Left:
         """Kill what still runs of the build, and remove the folder unless it is kept. Raises `OSError`."""
         journal = self._read()
-        leaders = [
-            Process(each["pid"], each["started"], each["boot"]) for each in journal if "started" in each
-        ]
         found = Left(
-            next((each["build"] for each in journal if "build" in each), ""),
-            end_marked(self.path, leaders),
+            next((str(each["build"]) for each in journal if "build" in each), ""),
+            end_marked(self.path, [each for each in map(_leader, journal) if each is not None]),
             self.kept,
         )
         for entry in journal:
@@ -93,15 +91,10 @@ class WorkFolder:
 
     def remove(self) -> None:
         """Raises `OSError` when something stays."""
-        # The lock last: what is left of an interrupted removal is found by it.
-        for part in (*_PARTS, "journal"):
-            path = os.path.join(self.path, part)
-            if os.path.isdir(path) and not os.path.islink(path):
-                remove_tree(path)
-            else:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
         remove_tree(self.path)
+        # Last: what is left of an interrupted removal is found by it.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._journal)
 
     def release(self) -> None:
         """Let the lock go."""
@@ -143,36 +136,30 @@ class WorkRoot:
     def create(self) -> WorkFolder:
         """A new folder, held by this process. Raises `OSError`, and leaves nothing then."""
         with self._locked():
-            path = os.path.join(self.path, secrets.token_hex(8))
-            os.mkdir(path, 0o700)
-            lock = -1
+            folder = WorkFolder(os.path.join(self.path, secrets.token_hex(8)))
+            folder.lock = _take(folder.path + _JOURNAL, create=True)
             try:
-                lock = _take(path, create=True)
+                os.mkdir(folder.path, 0o700)
                 for part in _PARTS:
-                    os.mkdir(os.path.join(path, part), 0o700)
+                    os.mkdir(os.path.join(folder.path, part), 0o700)
             except OSError:
-                if lock >= 0:
-                    os.close(lock)
-                remove_tree(path)
+                folder.remove()
+                folder.release()
                 raise
-        return WorkFolder(path, lock)
+        return folder
 
     def sweep(self) -> Iterator[Left]:
         """Clear the folders of those who have died. Raises `OSError` for one that cannot be removed."""
         for name in sorted(os.listdir(self.path)):
-            path = os.path.join(self.path, name)
-            if not _NAME.fullmatch(name) or os.path.islink(path):
+            if not _NAME.fullmatch(name):
                 continue
+            journal = os.path.join(self.path, name)
             with self._locked():
                 try:
-                    lock = _take(path, create=False)
-                except FileNotFoundError:  # its maker, or who removed it, died between two calls
-                    with contextlib.suppress(OSError):
-                        os.rmdir(path)
+                    lock = _take(journal, create=False)
+                except (FileNotFoundError, BlockingIOError):
                     continue
-                except BlockingIOError:
-                    continue
-            folder = WorkFolder(path, lock)
+            folder = WorkFolder(journal.removesuffix(_JOURNAL), lock)
             try:
                 found = folder.clear()
             finally:
@@ -190,18 +177,28 @@ class WorkRoot:
             os.close(descriptor)
 
 
-def _take(folder: str, *, create: bool) -> int:
+def _take(journal: str, *, create: bool) -> int:
     """The lock of a build's folder. Raises `BlockingIOError` when it is held, `FileNotFoundError`."""
+    if os.path.islink(journal):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), journal)
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
-    descriptor = os.open(os.path.join(folder, "lock"), flags, 0o600)
+    descriptor = os.open(journal, flags, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(descriptor).st_nlink == 0:  # removed by its holder meanwhile
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), journal)
     except OSError:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _leader(entry: Mapping[str, Any]) -> Process | None:
+    """Of a line of the journal, which a step may have written into."""
+    pid, started, boot = entry.get("pid"), entry.get("started"), entry.get("boot")
+    if isinstance(pid, int) and isinstance(started, int) and isinstance(boot, str):
+        return Process(pid, started, boot)
+    return None
 
 
 def _remove_socket(control: object, folder: str) -> None:

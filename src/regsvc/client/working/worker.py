@@ -15,10 +15,9 @@ import signal
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, TypeVar
 
 from regsvc import errors, refs
 from regsvc.client.client import Client
@@ -27,7 +26,7 @@ from regsvc.client.place import Halt, Place
 from regsvc.client.runner import Display, run_command
 from regsvc.client.session import BuildSession
 from regsvc.client.working.bringing import bring_input, bring_source, record_origin
-from regsvc.client.working.own_processes import adopt_orphans, end_children
+from regsvc.client.working.own_processes import adopt_orphans, end_children, reap_orphans
 from regsvc.client.working.publishing import publish_all
 from regsvc.client.working.step_environment import step_environment
 from regsvc.client.working.stopping import Halted, Stop, WorkFailed
@@ -44,6 +43,8 @@ _PATIENCE = 7 * 86400.0
 _HURRIED = 5.0
 """Seconds for the same when the runner is to end."""
 _AGAIN = 1.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,18 @@ def main() -> None:
     tempfile.tempdir = folder.own  # what dies with this process is removed with the folder
     claimed = runner_pb2.ClaimBuildResponse.FromString(job.claimed)
     task = task_from(claimed)
+    stop = Stop(task.timeout)
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, stop), daemon=True).start()
     with Client(job.endpoint) as client:
-        session = _session(client, task)
-        work = _Work(job, task, folder, client, session)
-        threading.Thread(target=_listen, args=(sys.stdin.buffer, work.stop), daemon=True).start()
-        ending = work.carry_out()
-        if ending.state == "FAILED" and job.keep_failed:
-            folder.keep()
-        ending = _finish(session, ending, work.stop)
+        try:
+            session = stop.session = _session(client, task, stop)
+        except (Halted, errors.RegsvcError) as error:
+            ending = Ending("LOST", str(error))
+        else:
+            ending = _Work(job, task, folder, session, stop).carry_out()
+            if ending.state == "FAILED" and job.keep_failed:
+                folder.keep()
+            ending = _finish(session, ending, stop)
     with contextlib.suppress(OSError):  # the runner looks after what could not be removed
         if not folder.kept:
             folder.remove()
@@ -118,16 +123,14 @@ def main() -> None:
 class _Work:
     """From the claim to the last output."""
 
-    def __init__(
-        self, job: Job, task: Task, folder: WorkFolder, client: Client, session: BuildSession
-    ) -> None:
-        self.stop = Stop(session, task.timeout)
+    def __init__(self, job: Job, task: Task, folder: WorkFolder, session: BuildSession, stop: Stop) -> None:
+        self.stop = stop
         self._job = job
         self._task = task
         self._folder = folder
-        self._client = client
         self._session = session
         self._step = ""
+        self._refusal: errors.RegsvcError | None = None
         self._transfers = Transfers(job.endpoint, self.stop, self._say)
         self._versions: list[str] = []
 
@@ -140,6 +143,9 @@ class _Work:
             ending = _ended(halt) if halt is not None else Ending("FAILED", failed.reason)
         except Halted as halted:
             ending = _ended(halted.halt)
+        except errors.RegsvcError as error:
+            halt = self.stop()
+            ending = _ended(halt) if halt is not None else Ending("FAILED", error.message)
         except OSError as error:
             ending = Ending("FAILED", f"the runner cannot work: {error.strerror or type(error).__name__}")
         end_children()
@@ -171,11 +177,15 @@ class _Work:
                     halt=self.stop,
                     grace=self._job.grace,
                     began=folder.began,
+                    tick=reap_orphans,
                 )
                 ended = run_command(self._session, command, Display(), place)
                 self.stop.check()
                 if ended.state != "SUCCEEDED":
                     raise WorkFailed(f"step {step.name}: {_with_status(ended.reason, ended.status)}")
+        self._flush()
+        if self._refusal is not None:
+            raise WorkFailed(f"not everything was recorded: {self._refusal.message}")
         if task.outputs:
             with self._in_step(PUBLISH):
                 publish_all(
@@ -187,11 +197,8 @@ class _Work:
     def _in_step(self, name: str) -> Iterator[None]:
         """A step of the build, which ends as the block does."""
         recorder = self._session.recorder
-        try:
-            number = recorder.start_step(name)
-        except errors.RegsvcError:
-            self.stop.check()
-            raise
+        number = self._recorded(lambda: recorder.start_step(name))
+        self.stop.check()
         self._step = name
         state, reason = "SUCCEEDED", ""
         try:
@@ -207,8 +214,33 @@ class _Work:
             raise
         finally:
             self._step = ""
-            with contextlib.suppress(errors.RegsvcError):  # told when the build is ended
-                recorder.finish_step(number, state, reason)
+            if number is not None:
+                self._recorded(lambda: recorder.finish_step(number, state, reason))
+
+    def _recorded(self, call: Callable[[], T]) -> T | None:
+        """Record something, although what a step has recorded before was refused: calls raise that, each once.
+
+        None when nothing can be recorded any more; `Stop` knows of that.
+        """
+        while self._session.failure is None:
+            try:
+                return call()
+            except errors.RegsvcError as error:
+                self._refusal = self._refusal or error
+        return None
+
+    def _flush(self) -> None:
+        """Wait until everything that steps have recorded is durable, or refused: versions are to have it."""
+        while True:
+            self.stop.check()
+            try:
+                self._session.flush(_AGAIN)
+            except errors.Unavailable:
+                pass  # it goes on by itself
+            except errors.RegsvcError as error:
+                self._refusal = self._refusal or error
+            else:
+                return
 
     def _say(self, text: str) -> None:
         """Write to the build's log, without waiting for a server that is away."""
@@ -231,16 +263,13 @@ def _prepare() -> None:
         signal.signal(number, lambda number, frame: None)
 
 
-def _session(client: Client, task: Task) -> BuildSession:
-    """The build, when the server is there; the runner has just spoken with it."""
-    until = time.monotonic() + _PATIENCE
+def _session(client: Client, task: Task, stop: Stop) -> BuildSession:
+    """The build, when the server is there; the runner has just spoken with it. Raises `Halted`."""
     while True:
         try:
             return BuildSession(client.connection_of(None), refs.build_from_wire(task.build), client)
         except (errors.Unavailable, errors.DeadlineExceeded):
-            if time.monotonic() > until:
-                raise
-            time.sleep(_AGAIN)
+            stop.wait(_AGAIN)
 
 
 def _listen(stdin: IO[bytes], stop: Stop) -> None:
