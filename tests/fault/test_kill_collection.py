@@ -56,8 +56,8 @@ def test_a_server_killed_under_collections_loses_nothing_that_is_kept(
         asking.start()
         ended.wait(chance.random() * 0.3)
         server.kill()
-        asking.join()
         server.start()
+        asking.join()  # its call was repeated
     with regsvc.connect(server.endpoint) as client:
         collect(server.endpoint, threading.Event())
         assert client.collect(full=True).dead_bytes == 0

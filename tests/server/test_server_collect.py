@@ -15,6 +15,7 @@ from support import Server, wait_until
 from regsvc.store import FileSystem, Kind, read_footer
 from regsvc.v1 import artifact_pb2 as art
 from regsvc.v1 import lifecycle_pb2 as pb
+from regsvc.v1 import record_pb2, record_pb2_grpc
 
 MIB = 1 << 20
 
@@ -256,3 +257,36 @@ def test_names_of_statistics_are_checked(wire: Wire) -> None:
     with wire.refused("INVALID_ARGUMENT", "INVALID_ARGUMENT"):
         stats(wire, *[name_of("no/model")] * 101)
     assert stats(wire).usage == pb.StorageUsage()
+
+
+def attach(wire: Wire, owner: str, name: str, data: bytes) -> None:
+    stub = record_pb2_grpc.RecordServiceStub(wire.channel)
+    stub.WriteAttachment(
+        iter([record_pb2.WriteAttachmentRequest(owner=owner, name=name, data=data)]), timeout=LIMIT
+    )
+
+
+def test_attachments_are_counted_and_freed_but_those_of_the_build(wire: Wire) -> None:
+    chance = random.Random(6)
+    own, built, weights = (chance.randbytes(size) for size in (300_000, 200_000, MIB))
+    build = wire.create_build("attached/m")
+    attach(wire, build, "of-the-build", built)
+    upload = wire.start("attached/m", build)
+    attach(wire, upload, "own", own)
+    wire.write_file(upload, "w", weights)
+    version = wire.commit(upload).name
+    wire.finish(build)
+    usage = stats(wire, version).usage
+    assert usage.stored_size == len(own) + len(built) + len(weights)
+    assert usage.shared_size == len(built)
+    going = needed_by(wire, version) | {(Kind.CHUNK, blake3(own).digest())}
+    assert usage.freed_size == freed_by_packs(wire.server.data, going)
+    before = stored_bytes(wire.server.data)
+    request = pb.DeleteVersionRequest(name=version, keep={"seconds": 0})
+    assert wire.lifecycle.DeleteVersion(request, timeout=LIMIT).freed_size == usage.freed_size
+    assert collect(wire).freed_size == before - stored_bytes(wire.server.data) == usage.freed_size
+    stub = record_pb2_grpc.RecordServiceStub(wire.channel)
+    read = stub.ReadAttachment(
+        record_pb2.ReadAttachmentRequest(owner=build, name="of-the-build"), timeout=LIMIT
+    )
+    assert b"".join(part.data for part in read) == built

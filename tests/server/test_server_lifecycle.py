@@ -114,6 +114,25 @@ def test_a_deleted_version_is_gone_from_everywhere_and_comes_back(wire: Wire) ->
     assert kinds == [("version.deleted", "dana"), ("version.undeleted", "erin")]
 
 
+def test_models_are_found_by_what_is_left_of_them(wire: Wire) -> None:
+    model = Lived(wire, 0.6, 0.7, 0.8)
+    model.delete(3)
+    model.archive(2)
+
+    def number() -> int:
+        request = search_pb2.SearchRequest(
+            kind=search_pb2.SEARCH_KIND_MODELS, filter=f"model == '{model.short}' && versions < 3"
+        )
+        found = search_pb2_grpc.SearchServiceStub(wire.channel).Search(request, timeout=LIMIT).models
+        return found[0].latest_version if found else -1
+
+    assert number() == 1
+    model.delete(1)
+    assert number() == 0
+    model.undelete(3)
+    assert number() == -1
+
+
 def test_numbers_are_never_given_twice_and_latest_is_what_is_left(wire: Wire) -> None:
     model = Lived(wire, 0.6, 0.7)
     model.delete(2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from regsvc.catalog import events, fulltext, models, versions
-from regsvc.catalog.builds import BuildState
 from regsvc.catalog.database import Transaction
 from regsvc.catalog.uploads import UploadState
 from regsvc.catalog.versions import Version
@@ -76,8 +75,7 @@ def _check_unused(tx: Transaction, model_id: int, name: ModelName) -> None:
     """Whoever is at work on a model knows it by its name."""
     counts = {
         "running builds": tx.value(
-            "SELECT count(*) FROM builds WHERE model_id = ? AND state = ?",
-            [model_id, int(BuildState.RUNNING)],
+            "SELECT count(*) FROM builds WHERE model_id = ? AND ended_at IS NULL", [model_id]
         ),
         "open uploads": tx.value(
             "SELECT count(*) FROM uploads WHERE namespace = ? AND model = ? AND state = ?",

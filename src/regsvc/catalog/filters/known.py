@@ -220,7 +220,9 @@ MODELS = Kind(
         "created": Column(Type.TIMESTAMP, "m.created_at"),
         "updated": _by("models", Type.TIMESTAMP, "updated_at", "m"),
         "versions": Column(
-            Type.INT, "(SELECT count(*) FROM versions z WHERE z.model_id = m.id AND z.deleted_at IS NULL)"
+            Type.INT,
+            "coalesce((SELECT z.number FROM versions z WHERE z.model_id = m.id AND z.deleted_at IS NULL"
+            " AND z.archived_at IS NULL ORDER BY z.number DESC LIMIT 1), 0)",
         ),
         "description": _text("m.description"),
     },
