@@ -11,6 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+from random_proxy import RandomProxy
 from registries import bytes_of, difference, everything, fill, write_files
 from support import Server, wait_until
 
@@ -144,3 +146,33 @@ def test_a_copy_outlasts_restarts_of_both_servers(
         server.start()
     assert process.wait(timeout=120) == 0
     assert difference(everything(source.endpoint), everything(target.endpoint)) == {}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_connections_that_break_anywhere_change_nothing(
+    start_server: Callable[..., Server], tmp_path: Path, seed: int
+) -> None:
+    source, target, other = start_server(), start_server(), start_server()
+    fill(source.endpoint, tmp_path / "f")
+    with regsvc.connect(source.endpoint) as client:
+        for number in range(3):
+            client.push(write_files(tmp_path / "x", {"w.bin": bytes_of(4 << 20, number)}), "fraud")
+    seen = everything(source.endpoint)
+    with (
+        RandomProxy(source.endpoint, seed=seed, cuts=12, most=2 << 20) as here,
+        RandomProxy(target.endpoint, seed=seed + 100, cuts=12, most=2 << 20) as there,
+    ):
+        with regsvc.connect(here.endpoint) as client:
+            report = client.export_to(there.endpoint)
+        assert here.broken + there.broken >= 4
+    assert report.failed == []
+    assert difference(seen, everything(target.endpoint)) == {}
+    with (
+        RandomProxy(source.endpoint, seed=seed + 200, cuts=12, most=2 << 20) as here,
+        RandomProxy(other.endpoint, seed=seed + 300, cuts=12, most=2 << 20) as there,
+    ):
+        with regsvc.connect(here.endpoint) as client:
+            client.export_archive(tmp_path / "a.regsvc")
+        with regsvc.connect(there.endpoint) as client:
+            assert client.import_archive(tmp_path / "a.regsvc").failed == []
+    assert difference(seen, everything(other.endpoint)) == {}

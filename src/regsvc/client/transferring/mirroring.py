@@ -89,6 +89,7 @@ class _Mirroring:
         self._on_caught_up = on_caught_up
         self._stopped = stopped
         self._patience = patience
+        self._waiting = Patience(patience)
         self._position: int | None = None
 
     def run(self, *, once: bool, full: bool) -> None:
@@ -98,12 +99,10 @@ class _Mirroring:
         self._position = None if full else self._known()
         if self._position is not None and self._position > now:
             self._position = None  # the source was restored from a backup
-        waiting = Patience(self._patience)
         while not self._stopped():
             try:
                 if self._position is None:
                     self._all()
-                    waiting.reset()
                 if until is not None and self._position is not None and self._position >= until:
                     return
                 self._follow(until)
@@ -113,7 +112,7 @@ class _Mirroring:
             except errors.Unavailable as error:
                 if once:
                     raise
-                waiting.wait(error)
+                self._waiting.wait(error)
 
     def _all(self) -> None:
         """Everything, as it is at least at the event that is the last one now."""
@@ -156,6 +155,7 @@ class _Mirroring:
             noted = pb.Mirror(source=self._reading.store_id, seq=seq, filter=self._filter)
             self._target.call(self._target.transfers.SetMirror, pb.SetMirrorRequest(mirror=noted))
             self._position = seq
+        self._waiting.reset()
         self._on_caught_up(seq)
 
     def _forget(self) -> None:

@@ -157,7 +157,7 @@ class _Sending:
                 yield from self._ready((batch,))
             if self._part < len(self._parts):
                 raise errors.ChunksMissing("the source did not give all chunks", missing=len(self._lacking))
-        except BaseException as error:  # noqa: BLE001 - raised again by `send`
+        except Exception as error:  # noqa: BLE001 - raised again by `send`
             self.failure = error
 
     def stop(self) -> None:
