@@ -155,7 +155,7 @@ def usage(db: Reader, chosen: Chosen, *, deleted: bool | None = None) -> Usage:
     assert row is not None, "an aggregate has a row"
     if not row[0]:
         return Usage()
-    if chosen.everything:
+    if chosen.everything and not deleted:
         packs = _of_most(db, which)
         emptied = len({pack_id for pack_id, pack in packs.items() if pack.gone} - _needed_by_rest(db, which))
     else:
