@@ -16,7 +16,9 @@ from support import wait_until
 from regsvc.catalog import storage
 from regsvc.catalog.aliases import Move
 from regsvc.catalog.chunks import pack_names
+from regsvc.catalog.database import Reader
 from regsvc.catalog.requests import Request
+from regsvc.catalog.storage import Chosen
 from regsvc.content.codec import Codec
 from regsvc.errors import ChunkDamaged, CollectionRunning, NotFound, Unavailable, VersionDeleted
 from regsvc.refs import ModelName, VersionRef
@@ -116,6 +118,7 @@ def test_any_order_of_operations_does_as_a_dictionary_does(
             for number in due:
                 del deleted[number]
             due.clear()
+        assert_both_ways_agree(app)
         assert {number: read(app, ref(number)) for number in there} == there
         for number in [*deleted, *purged]:
             with pytest.raises(VersionDeleted):
@@ -128,6 +131,23 @@ def test_any_order_of_operations_does_as_a_dictionary_does(
     app.collector.begin(full=True).result()
     assert stored(app) == 0
     assert app.catalog.read(pack_names) == set()
+
+
+def assert_both_ways_agree(app: RegistryApp) -> None:
+    """What all versions take, told by leaving out what others need and by asking of each chunk who needs it."""
+
+    def both(db: Reader) -> list[tuple[storage.Usage, storage.Usage]]:
+        ids = [row[0] for row in db.rows("SELECT id FROM versions")]
+        return [
+            (
+                storage.usage(db, Chosen(everything=True), deleted=deleted),
+                storage.usage(db, Chosen(ids), deleted=deleted),
+            )
+            for deleted in (False, True, None)
+        ]
+
+    for one, other in app.catalog.read(both):
+        assert one == other
 
 
 def listed(app: RegistryApp, model: ModelName) -> list[int]:

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from regsvc.catalog.database import Reader
+from regsvc.catalog.database import Reader, Row
 
 PACK_BYTES = 96
 """Header and trailer of a pack."""
@@ -49,6 +49,24 @@ _OWN = (
     f"own AS MATERIALIZED (SELECT f.id, f.digest FROM {{files}} WHERE NOT {FILE_USED.format(apart=_OUTSIDE)})"
 )
 """Files that nobody but the versions that are looked at needs."""
+_REST = (
+    _S
+    + """,
+  rest AS MATERIALIZED (SELECT v.id, v.digest FROM versions v WHERE v.purged = 0 AND NOT ({which})),
+  others AS MATERIALIZED (
+    SELECT x.file_id AS id FROM rest CROSS JOIN version_files x ON x.version_id = rest.id
+    UNION SELECT x.file_id FROM rest CROSS JOIN version_attachments x ON x.version_id = rest.id
+    UNION SELECT file_id FROM build_attachments
+    UNION SELECT file_id FROM upload_attachments
+    UNION SELECT log_file_id FROM builds WHERE log_file_id IS NOT NULL
+    UNION SELECT x.file_id FROM pins p CROSS JOIN file_chunks x ON x.chunk_id = p.chunk_id
+    UNION SELECT x.file_id FROM upload_chunks p CROSS JOIN file_chunks x ON x.chunk_id = p.chunk_id),
+  held AS MATERIALIZED (
+    SELECT x.chunk_id AS id FROM others CROSS JOIN file_chunks x ON x.file_id = others.id
+    UNION SELECT chunk_id FROM pins
+    UNION SELECT chunk_id FROM upload_chunks)"""
+)
+"""Files and chunks that somebody else needs: the other way round, for when the others are few."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +155,12 @@ def usage(db: Reader, chosen: Chosen, *, deleted: bool | None = None) -> Usage:
     assert row is not None, "an aggregate has a row"
     if not row[0]:
         return Usage()
-    packs = _by_pack(db, which, parameters)
-    emptied = _emptied(db, {pack_id: pack.gone for pack_id, pack in packs.items() if pack.gone})
+    if chosen.everything and not deleted:
+        packs = _of_most(db, which)
+        emptied = len({pack_id for pack_id, pack in packs.items() if pack.gone} - _needed_by_rest(db, which))
+    else:
+        packs = _of_some(db, which, parameters)
+        emptied = _emptied(db, {pack_id: pack.gone for pack_id, pack in packs.items() if pack.gone})
     return Usage(
         versions=row[0],
         files=row[1],
@@ -150,14 +172,14 @@ def usage(db: Reader, chosen: Chosen, *, deleted: bool | None = None) -> Usage:
     )
 
 
-def _by_pack(db: Reader, which: str, parameters: Sequence[object]) -> Mapping[int, _Pack]:
+def _of_some(db: Reader, which: str, parameters: Sequence[object]) -> Mapping[int, _Pack]:
+    """By pack; each file and chunk of the versions is asked who else needs it."""
     own = _OWN.format(files="theirs f")
     begin = f"""WITH {_S.format(which=which)},
       theirs AS MATERIALIZED (SELECT f.id, f.digest FROM files f WHERE f.id IN (
         SELECT file_id FROM version_files WHERE version_id IN (SELECT id FROM s)
         UNION SELECT file_id FROM version_attachments WHERE version_id IN (SELECT id FROM s))),
       {own}"""
-    packs: dict[int, _Pack] = {}
     # One query, so that the files are looked through once. A manifest or recipe may be stored more than once; all
     # copies go together.
     rows = db.rows(
@@ -174,6 +196,45 @@ def _by_pack(db: Reader, which: str, parameters: Sequence[object]) -> Mapping[in
         GROUP BY pack_id""",
         parameters,
     )
+    return _packs(rows)
+
+
+def _of_most(db: Reader, which: str) -> Mapping[int, _Pack]:
+    """The same for so many versions that it is quicker to ask what all others need, and leave that out."""
+    rows = db.rows(
+        f"""WITH {_REST.format(which=which)},
+          theirs AS MATERIALIZED (
+            SELECT file_id AS id FROM version_files WHERE version_id IN (SELECT id FROM s)
+            UNION SELECT file_id FROM version_attachments WHERE version_id IN (SELECT id FROM s))
+        SELECT pack_id, count(*), sum(stored_size), sum(gone * stored_size), sum(gone), sum(gone * {_COST})
+        FROM (SELECT c.pack_id, c.stored_size, c.id NOT IN (SELECT id FROM held) AS gone FROM chunks c
+              WHERE c.id IN (SELECT x.chunk_id FROM theirs CROSS JOIN file_chunks x ON x.file_id = theirs.id))
+        GROUP BY pack_id
+        UNION ALL SELECT pack_id, 0, 0, 0, count(*), sum({_COST}) FROM pack_notes n WHERE CASE n.kind
+          WHEN {RECIPE} THEN EXISTS (SELECT 1 FROM files f WHERE f.digest = n.digest
+            AND f.id IN (SELECT id FROM theirs) AND f.id NOT IN (SELECT id FROM others))
+          WHEN {MANIFEST} THEN n.digest IN (SELECT digest FROM s) AND n.digest NOT IN (SELECT digest FROM rest)
+          END GROUP BY pack_id"""
+    )
+    return _packs(rows)
+
+
+def _needed_by_rest(db: Reader, which: str) -> set[int]:
+    """Packs of which others than these versions need something."""
+    rows = db.rows(
+        f"""WITH {_REST.format(which=which)}
+        SELECT pack_id FROM chunks WHERE id IN (SELECT id FROM held)
+        UNION SELECT n.pack_id FROM pack_notes n WHERE CASE n.kind
+          WHEN {RECIPE} THEN EXISTS (SELECT 1 FROM files f WHERE f.digest = n.digest
+            AND f.id IN (SELECT id FROM others))
+          WHEN {MANIFEST} THEN n.digest IN (SELECT digest FROM rest)
+          ELSE 1 END"""
+    )
+    return {pack_id for (pack_id,) in rows}
+
+
+def _packs(rows: Iterable[Row]) -> Mapping[int, _Pack]:
+    packs: dict[int, _Pack] = {}
     for pack_id, chunks, stored, unique, gone, freed in rows:
         pack = packs.setdefault(pack_id, _Pack())
         pack.chunks += chunks
