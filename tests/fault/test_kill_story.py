@@ -150,9 +150,9 @@ def test_the_way_to_production_ends_in_the_same_state_whatever_is_killed(story: 
         assert list(dict.fromkeys(story.receiver.seqs)) == events
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not story.differs(), what="the mirror to be equal")
-        assert story.differs() == {}
+        assert list(story.differs().items())[:1] == []
 
-        back = client.rollback(f"{MODEL}@prod", reason="the end").reference
+        back = client.rollback(f"{MODEL}@prod", reason="the end").alias.reference
         for host in story.hosts:
             f1 = client.version(back).metrics["f1"]
             wait_until(lambda host=host, f1=f1: _serves(host, f1), what=f"{host.name} to go back")  # type: ignore[misc]
