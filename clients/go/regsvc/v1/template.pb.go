@@ -142,7 +142,7 @@ type Template struct {
 	// What the work folder holds at the start; without it, it is empty.
 	Source *TemplateSource `protobuf:"bytes,5,opt,name=source,proto3" json:"source,omitempty"`
 	// Defaults. A step sees each as $REGSVC_PARAM_{KEY}, upper-case with `_` for what is no letter or digit, all together as JSON
-	// in the file $REGSVC_PARAMS, and in its command as ${params.KEY}. Recorded in the build.
+	// in the file $REGSVC_PARAMS, and in its command as ${params.KEY}. Recorded in the build. Texts have no NUL.
 	Params map[string]*ParamValue `protobuf:"bytes,6,rep,name=params,proto3" json:"params,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Of all steps. Names match [A-Za-z_][A-Za-z0-9_]* and do not begin with REGSVC_. Anyone who reads the template reads
 	// these: secrets belong into the environment of the runner. At most 1,000.
@@ -159,7 +159,7 @@ type Template struct {
 	Labels []string `protobuf:"bytes,12,rep,name=labels,proto3" json:"labels,omitempty"`
 	// Runs it by the clock.
 	Schedule *TemplateSchedule `protobuf:"bytes,13,opt,name=schedule,proto3" json:"schedule,omitempty"`
-	// Run it when something happens. At most 20.
+	// Run it when something happens. At most 20, and 2,000 of all templates together.
 	Triggers []*TemplateTrigger `protobuf:"bytes,14,rep,name=triggers,proto3" json:"triggers,omitempty"`
 	// Schedule and triggers rest; RunTemplate works. What would have run it meanwhile does not count when they go on.
 	Paused bool `protobuf:"varint,15,opt,name=paused,proto3" json:"paused,omitempty"`
@@ -583,8 +583,9 @@ func (x *TemplateSchedule) GetOverlap() OverlapPolicy {
 
 // TemplateTrigger runs a template when an event passes a filter, once for each, also over kills of the server. It begins with
 // what comes after it is set. While a build that this trigger queued still waits, more events are counted as seen. Events of the
-// template's own builds, of versions that those published, and of aliases that name these do not count. When the build cannot be
-// queued as a reference does not exist, a FAILED one says so; when the queue is full, an event template.skipped does.
+// template's own builds, of versions that those published, and of aliases that name these do not count. When the build cannot
+// begin as a reference does not exist, a FAILED one says so, and events of the next minute are counted as seen; when the queue is
+// full, an event template.skipped says so, which never counts.
 type TemplateTrigger struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As WatchEventsRequest.filter: `kind == "dataset.created" && resource.startsWith("namespaces/team/datasets/transactions/")`,
