@@ -20,6 +20,8 @@ name = "train"
 command = ["python", "train.py", "--rate=${params.rate}"]
 [params]
 rate = 0.5
+[retries]
+failed = 1
 [schedule]
 cron = "0 3 * * *"
 time_zone = "Europe/Berlin"
@@ -108,3 +110,4 @@ def test_follow_waits_for_a_runner_and_ends_with_the_build(server: Server, tmp_p
             following.kill()
         assert (following.returncode, out) == (status, "epoch 1\n")
         assert "waits for a runner" in err
+        assert ("it is tried again as team/fraud/builds/3" in err) == (status == 1)

@@ -13,7 +13,9 @@ from regsvc.catalog import events, templates
 from regsvc.catalog.builds import BuildState
 from regsvc.catalog.requests import Request
 from regsvc.content.template import Input, Missed, Overlap, Schedule, Step, Template
+from regsvc.errors import NotFound, ResourceExhausted
 from regsvc.refs import ModelName, TemplateName
+from regsvc.service import queueing
 from regsvc.service.app import RegistryApp
 from regsvc.service.builds import BuildView
 from regsvc.service.events import BATCH
@@ -223,3 +225,45 @@ def test_what_lets_nothing_through_is_not_looked_at_for_ever(house: House) -> No
         pass
     [kept] = house.app.catalog.read(templates.triggers)
     assert kept.seq >= BATCH
+
+
+def test_templates_that_cannot_begin_do_not_run_each_other_without_end(house: House) -> None:
+    """Nothing slows them down but the trigger itself: no runner takes what has failed."""
+    broken = Template(
+        steps=HOURLY.steps,
+        inputs=(Input("namespaces/team/models/none/versions/1", "in"),),
+        triggers=("true",),
+    )
+    for each in ("a", "b"):
+        house.app.templates.set(TemplateName(MODEL, each), broken, "ann", None)
+    triggers = Triggers(house.app.catalog, house.app.limits)
+    turns = 0
+    while triggers.turn():
+        turns += 1
+        assert turns < 50
+    assert [view.build.state for view in house.builds()] == [BuildState.FAILED] * 2
+
+
+def test_a_full_queue_does_not_run_a_trigger_by_what_it_says(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queueing, "MAX_QUEUED", 0)
+    for each in ("a", "b"):
+        template = Template(steps=HOURLY.steps, triggers=("true",))
+        house.app.templates.set(TemplateName(MODEL, each), template, "ann", None)
+    triggers = Triggers(house.app.catalog, house.app.limits)
+    turns = 0
+    while triggers.turn():
+        turns += 1
+        assert turns < 50
+    assert house.builds() == []
+    assert len(house.skipped()) == 1  # of the first, for what was set after it
+
+
+def test_triggers_are_bounded_together(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(templates, "MAX_TRIGGERS", 2)
+    house.app.templates.set(NAME, replace(HOURLY, triggers=("false", "true")), "ann", None)
+    with pytest.raises(ResourceExhausted):
+        house.app.templates.set(TemplateName(MODEL, "b"), replace(HOURLY, triggers=("true",)), "ann", None)
+    with pytest.raises(NotFound):
+        house.app.templates.get(TemplateName(MODEL, "b"), 0)

@@ -9,10 +9,12 @@ from regsvc.catalog import events, models
 from regsvc.catalog.database import Reader, Row, Transaction
 from regsvc.content import template as content
 from regsvc.content.template import Template
-from regsvc.errors import NotFound
+from regsvc.errors import NotFound, ResourceExhausted
 from regsvc.refs import ModelName, TemplateName
 
 TOPIC = "templates"
+MAX_TRIGGERS = 2_000
+"""Of all templates: each looks at every event."""
 
 _SELECT = """
 SELECT t.id, r.id, n.name, m.name, t.name, r.revision, r.body, r.author, r.created_at, t.next_run_at,
@@ -165,6 +167,8 @@ def set_triggers(tx: Transaction, template_id: int, filters: Sequence[str]) -> N
         "INSERT INTO template_triggers (template_id, filter, seq) VALUES (?, ?, ?)",
         [(template_id, text, last) for text in filters if text not in known],
     )
+    if tx.value("SELECT count(*) FROM template_triggers") > MAX_TRIGGERS:
+        raise ResourceExhausted(f"all templates have more than {MAX_TRIGGERS} triggers", limit=MAX_TRIGGERS)
     tx.notify(TOPIC)
 
 

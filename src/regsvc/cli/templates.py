@@ -176,6 +176,8 @@ def _queued(ctx: click.Context, build: Build, follow: bool, as_json: bool) -> in
     reason = f": {' '.join(ended.reason.split())}" if ended.reason else ""
     published = f", published {' '.join(ended.versions)}" if ended.versions else ""
     click.echo(f"regsvc: build {ended.name} {ended.state}{published}{reason}", err=True)
+    if ended.run is not None and ended.run.followed_by:
+        click.echo(f"regsvc: it is tried again as {ended.run.followed_by[-1]}", err=True)
     return 0 if ended.state == "SUCCEEDED" else 1
 
 

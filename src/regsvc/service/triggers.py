@@ -20,6 +20,11 @@ from regsvc.service.queueing import enqueue_unasked
 
 log = logging.getLogger(__name__)
 
+PAUSE_US = 60 * 1_000_000
+"""How long a trigger queues no other after a build that could not begin: two that run each other would never rest."""
+_NEVER = "template.skipped"
+"""What a trigger that queues nothing writes itself."""
+
 
 class Triggers:
     """Belongs to one thread at a time."""
@@ -68,7 +73,8 @@ class Triggers:
         if trigger.id not in self._filters:
             self._filters[trigger.id] = self._filter(trigger)
         wanted = self._filters[trigger.id]
-        passed = [] if wanted is None else wanted.of(each for each in came if each.seq > position)
+        new = [each for each in came if each.seq > position and each.kind != _NEVER]
+        passed = [] if wanted is None else wanted.of(new)
         if passed:
             self._catalog.write(lambda tx: self._happened(tx, trigger.id, passed, last))
         elif last - trigger.seq >= BATCH:
@@ -99,9 +105,14 @@ class Triggers:
         templates.move_trigger(tx, trigger_id, last, build_id)
 
 
-def _waits(db: Reader, trigger: Trigger) -> bool:
-    """Whether the build that it queued last has not been taken: it will see what happened since."""
-    return trigger.build_id is not None and builds.get(db, trigger.build_id).state is BuildState.QUEUED
+def _waits(tx: Transaction, trigger: Trigger) -> bool:
+    """Whether the build that it queued last will see what happened since, as nobody took it; or could not begin."""
+    if trigger.build_id is None:
+        return False
+    build, run = builds.get(tx, trigger.build_id), runs.find(tx, trigger.build_id)
+    if build.state is BuildState.FAILED and run is not None and run.started_at is None:
+        return tx.now - build.created_at < PAUSE_US
+    return build.state is BuildState.QUEUED
 
 
 def _is_own(db: Reader, trigger: Trigger, event: Event) -> bool:

@@ -159,7 +159,7 @@ type Template struct {
 	Labels []string `protobuf:"bytes,12,rep,name=labels,proto3" json:"labels,omitempty"`
 	// Runs it by the clock.
 	Schedule *TemplateSchedule `protobuf:"bytes,13,opt,name=schedule,proto3" json:"schedule,omitempty"`
-	// Run it when something happens. At most 20.
+	// Run it when something happens. At most 20, and 2,000 of all templates together.
 	Triggers []*TemplateTrigger `protobuf:"bytes,14,rep,name=triggers,proto3" json:"triggers,omitempty"`
 	// Schedule and triggers rest; RunTemplate works. What would have run it meanwhile does not count when they go on.
 	Paused bool `protobuf:"varint,15,opt,name=paused,proto3" json:"paused,omitempty"`
@@ -583,8 +583,9 @@ func (x *TemplateSchedule) GetOverlap() OverlapPolicy {
 
 // TemplateTrigger runs a template when an event passes a filter, once for each, also over kills of the server. It begins with
 // what comes after it is set. While a build that this trigger queued still waits, more events are counted as seen. Events of the
-// template's own builds, of versions that those published, and of aliases that name these do not count. When the build cannot be
-// queued as a reference does not exist, a FAILED one says so; when the queue is full, an event template.skipped does.
+// template's own builds, of versions that those published, and of aliases that name these do not count. When the build cannot
+// begin as a reference does not exist, a FAILED one says so, and events of the next minute are counted as seen; when the queue is
+// full, an event template.skipped says so, which never counts.
 type TemplateTrigger struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As WatchEventsRequest.filter: `kind == "dataset.created" && resource.startsWith("namespaces/team/datasets/transactions/")`,

@@ -120,7 +120,7 @@ export type Template = Message<"regsvc.v1.Template"> & {
   schedule?: TemplateSchedule | undefined;
 
   /**
-   * Run it when something happens. At most 20.
+   * Run it when something happens. At most 20, and 2,000 of all templates together.
    *
    * @generated from field: repeated regsvc.v1.TemplateTrigger triggers = 14;
    */
@@ -303,8 +303,9 @@ export const TemplateScheduleSchema: GenMessage<TemplateSchedule> = /*@__PURE__*
 /**
  * TemplateTrigger runs a template when an event passes a filter, once for each, also over kills of the server. It begins with
  * what comes after it is set. While a build that this trigger queued still waits, more events are counted as seen. Events of the
- * template's own builds, of versions that those published, and of aliases that name these do not count. When the build cannot be
- * queued as a reference does not exist, a FAILED one says so; when the queue is full, an event template.skipped does.
+ * template's own builds, of versions that those published, and of aliases that name these do not count. When the build cannot
+ * begin as a reference does not exist, a FAILED one says so, and events of the next minute are counted as seen; when the queue is
+ * full, an event template.skipped says so, which never counts.
  *
  * @generated from message regsvc.v1.TemplateTrigger
  */
