@@ -426,6 +426,16 @@ def test_the_sdk_runs_builds_beside_a_block(fleet: Fleet) -> None:
     assert fleet.clean()
 
 
+def test_builds_go_on_though_nobody_can_be_told(fleet: Fleet) -> None:
+    def closed(happening: Happening) -> None:
+        raise BrokenPipeError(happening.state)
+
+    with fleet.client.runner(work=fleet.work, on_happening=closed):
+        assert fleet.done(("say", ("echo", "hello"))).state == "SUCCEEDED"
+        assert fleet.done(("say", ("echo", "hello"))).state == "SUCCEEDED"
+    assert fleet.clean()
+
+
 def test_what_a_runner_may_not_be_called_is_told(fleet: Fleet) -> None:
     for options in (["--name", "Not A Name"], ["--labels", "a\tb"], ["--pass-env", "A=B"]):
         runner = fleet.runner(*options)
