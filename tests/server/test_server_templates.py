@@ -121,6 +121,8 @@ BAD = [
     ({"steps": [auto.step("x" * 300_000)]}, "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"),
     ({"params": {"x": reg.ParamValue()}}, "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
     ({"params": {"x": reg.ParamValue(double_value=float("nan"))}}, "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
+    ({"params": {"x": auto.text("a\0b")}}, "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
+    ({"environment": {"X": "a\0b"}}, "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
     ({"environment": {"1X": ""}}, "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
     ({"environment": {"REGSVC_ENDPOINT": "x"}}, "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
     ({"inputs": [run_pb2.TemplateInput(version="x", folder="in")]}, "INVALID_ARGUMENT", "NAME_INVALID"),
@@ -233,6 +235,12 @@ def test_a_reference_that_does_not_exist_and_a_param_that_is_missing_are_told_wh
     auto.start(wire, "tpl/refs", "p", params={"rate": auto.text("1")})
     with wire.refused("RESOURCE_EXHAUSTED"):
         auto.start(wire, "tpl/refs", "p", params={"rate": auto.text("x" * 20_000)})
+    for call in (
+        lambda params: auto.start(wire, "tpl/refs", "p", params=params),
+        lambda params: auto.rerun(wire, f"{name_of('tpl/refs')}/builds/1", params=params),
+    ):
+        with wire.refused("INVALID_ARGUMENT"):
+            call({"rate": auto.text("a\0b")})
 
 
 def test_one_of_many_that_claim_a_build_gets_it_and_may_ask_again(wire: Wire) -> None:

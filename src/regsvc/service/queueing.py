@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from regsvc.catalog import builds, events, requests, runs, templates, versions
 from regsvc.catalog.builds import BuildState
 from regsvc.catalog.database import Catalog, Reader, Transaction, now_us
-from regsvc.catalog.records import Metadata
 from regsvc.catalog.requests import Request
 from regsvc.catalog.runs import NewRun, Why
 from regsvc.catalog.templates import Revision
@@ -26,8 +25,8 @@ from regsvc.errors import (
 from regsvc.refs import BuildName, ModelName, TemplateName, version_from_wire
 from regsvc.service.authors import author_of
 from regsvc.service.builds import BuildView, whole_view
-from regsvc.service.checks import check_metadata
 from regsvc.service.limits import Limits
+from regsvc.service.template_checks import check_params
 
 MAX_QUEUED = 1_000
 """Builds of one model that wait."""
@@ -96,7 +95,7 @@ class Queue:
                 failed=0,
                 not_before=0,
             )
-            check_metadata(Metadata(params=new.params), self._limits)
+            check_params(new.params, self._limits)
             check_room(tx, name.model)
             _, made = runs.queue(tx, new, rerun_of=build)
             requests.remember(tx, request, str(made.number))
@@ -148,7 +147,7 @@ def new_run(
     """What running a template means now. Raises `NotFound`, `InvalidArgument`, `ResourceExhausted`."""
     template = found.template
     whole = {**template.params, **params}
-    check_metadata(Metadata(params=whole), limits)
+    check_params(whole, limits)
     missing = next((key for key in named_params(template) if key not in whole), None)
     if missing is not None:
         shown = missing[:60]

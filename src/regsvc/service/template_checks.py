@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from regsvc import refs
@@ -11,7 +11,7 @@ from regsvc.catalog.database import now_us
 from regsvc.catalog.records import Metadata
 from regsvc.content import template as content
 from regsvc.content.manifest import PathError, check_path
-from regsvc.content.template import MAX_BACKOFF, Source, Template
+from regsvc.content.template import MAX_BACKOFF, ParamValue, Source, Template
 from regsvc.errors import InvalidArgument, NameInvalid, ResourceExhausted
 from regsvc.service import cron
 from regsvc.service.checks import check_key, check_metadata, check_step_name, check_text
@@ -43,7 +43,7 @@ def check_template(template: Template, limits: Limits) -> None:
     _check_steps(template)
     if template.source is not None:
         _check_source(template.source)
-    check_metadata(Metadata(params=template.params), limits)
+    check_params(template.params, limits)
     _check_environment(template)
     _check_files(template)
     if max(template.retries.lost, template.retries.failed) > MAX_RETRIES:
@@ -61,6 +61,14 @@ def check_template(template: Template, limits: Limits) -> None:
             raise InvalidArgument("a trigger has a filter")
         EventFilter(text, limits)
     check_text(content.to_json(template), "a template", MAX_BYTES)
+
+
+def check_params(params: Mapping[str, ParamValue], limits: Limits) -> None:
+    """Raises `InvalidArgument`, `ResourceExhausted`. Steps see params as variables, which have no NUL."""
+    check_metadata(Metadata(params=params), limits)
+    for key, value in params.items():
+        if isinstance(value, str) and "\0" in value:
+            raise InvalidArgument(f"a param of a template has no NUL: '{key}'", key=key)
 
 
 def _check_steps(template: Template) -> None:

@@ -142,7 +142,7 @@ type Template struct {
 	// What the work folder holds at the start; without it, it is empty.
 	Source *TemplateSource `protobuf:"bytes,5,opt,name=source,proto3" json:"source,omitempty"`
 	// Defaults. A step sees each as $REGSVC_PARAM_{KEY}, upper-case with `_` for what is no letter or digit, all together as JSON
-	// in the file $REGSVC_PARAMS, and in its command as ${params.KEY}. Recorded in the build.
+	// in the file $REGSVC_PARAMS, and in its command as ${params.KEY}. Recorded in the build. Texts have no NUL.
 	Params map[string]*ParamValue `protobuf:"bytes,6,rep,name=params,proto3" json:"params,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Of all steps. Names match [A-Za-z_][A-Za-z0-9_]* and do not begin with REGSVC_. Anyone who reads the template reads
 	// these: secrets belong into the environment of the runner. At most 1,000.

@@ -63,7 +63,7 @@ export type Template = Message<"regsvc.v1.Template"> & {
 
   /**
    * Defaults. A step sees each as $REGSVC_PARAM_{KEY}, upper-case with `_` for what is no letter or digit, all together as JSON
-   * in the file $REGSVC_PARAMS, and in its command as ${params.KEY}. Recorded in the build.
+   * in the file $REGSVC_PARAMS, and in its command as ${params.KEY}. Recorded in the build. Texts have no NUL.
    *
    * @generated from field: map<string, regsvc.v1.ParamValue> params = 6;
    */
