@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import platform
 import re
@@ -29,6 +30,8 @@ from regsvc.version import __version__
 
 if TYPE_CHECKING:
     from regsvc.client.client import Client
+
+log = logging.getLogger(__name__)
 
 DEFAULT_GRACE = 10.0
 
@@ -399,7 +402,10 @@ class BuildRunner:
         self._tell(Happening("CLEANED", _short(left.build), killed))
 
     def _tell(self, happening: Happening) -> None:
-        self._on_happening(happening)
+        try:
+            self._on_happening(happening)
+        except Exception as error:  # noqa: BLE001 - as of a closed pipe; builds go on though nobody can be told
+            log.warning("nobody was told that it is %s: %s", happening.state, error)
 
 
 def default_work() -> Path:

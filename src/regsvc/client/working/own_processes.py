@@ -60,6 +60,8 @@ def adopt_orphans() -> None:
 
 def reap_orphans(child: int) -> None:
     """Take the ends of children that were adopted, but not that of `child`, which somebody waits for."""
+    if not hasattr(os, "waitid"):  # where there is none, nobody is adopted either
+        return
     with contextlib.suppress(ChildProcessError):
         while True:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)

@@ -85,7 +85,7 @@ class WorkFolder:
         )
         for entry in journal:
             _remove_socket(entry.get("control", ""), self.path)
-        if not found.kept:
+        if not found.kept or not os.path.isdir(self.path):  # somebody has looked at it, and removed it
             self.remove()
         return found
 
