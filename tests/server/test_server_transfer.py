@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from blake3 import blake3
 from google.protobuf.message import DecodeError
@@ -17,6 +18,7 @@ from support import Server
 
 from regsvc.v1 import build_pb2 as bld
 from regsvc.v1 import event_pb2 as evt
+from regsvc.v1 import promotion_pb2 as pro
 from regsvc.v1 import transfer_pb2 as pb
 from regsvc.v1 import transfer_pb2_grpc
 
@@ -141,6 +143,30 @@ def test_a_filter_leaves_models_out_and_their_datasets_with_them(full: Server) -
     found = export(full, "namespaces/-", filter='model == "team/fraud"')
     assert {"dataset", "build", "alias"} <= set(kinds(found))
     assert not any("models/base" in item.model.name for item in found)
+
+
+def test_an_alias_names_only_versions_that_came_before_it(wire: Wire) -> None:
+    """A version that is pushed while an export is under way may be too late for it: then so is what names it."""
+    name = fresh()
+    short = name.replace("namespaces/", "").replace("/models", "")
+    first = wire.push(short, {"a": b"1"}, aliases=["prod"]).name
+    for number in range(
+        900
+    ):  # rules stand between versions and aliases: more than a stream sends that nobody reads
+        rules = pro.AliasRules(name=f"{name}/aliases/r{number}", gate=f'version.framework != "{"x" * 4000}"')
+        wire.promotions.SetAliasRules(pro.SetAliasRulesRequest(rules=rules), timeout=LIMIT)
+    narrow = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 1 << 16)]
+    with grpc.insecure_channel(wire.server.endpoint, options=narrow) as channel:
+        export = transfer_pb2_grpc.TransferServiceStub(channel).Export
+        responses = export(pb.ExportRequest(names=[name]), timeout=LIMIT)
+        items = list(next(responses).items)
+        wire.push(short, {"a": b"2"}, aliases=["prod", "new"])
+        items += [item for response in responses for item in response.items]
+    exported = [item.version.version.name for item in items if item.HasField("version")]
+    named = [move.change.version for item in items for move in item.alias.moves]
+    assert first in exported
+    assert set(named) <= set(exported)
+    assert first in named
 
 
 @pytest.mark.parametrize(
