@@ -260,6 +260,20 @@ def test_what_points_at_nothing_is_refused(wire: Wire) -> None:
     is_refused(offer(wire, notes)[0], "NOT_FOUND")
 
 
+def test_an_alias_comes_as_far_as_its_versions_are_here(wire: Wire) -> None:
+    short = f"team/some{next(NUMBERS)}"
+    version = wire.push(short, {"a": b"one"})
+    model = version.name.partition("/versions")[0]
+    item = alias_item(model, (1, version.digest), (2, "0" * 64))
+    assert offer(wire, item)[0].outcome == pb.IMPORT_OUTCOME_CREATED
+    is_refused(offer(wire, item)[0], "NOT_FOUND")
+    second = wire.push(short, {"a": b"two"})
+    [result] = offer(wire, item)
+    assert result.outcome == pb.IMPORT_OUTCOME_CONFLICT  # that is another one
+    item = alias_item(model, (1, version.digest), (2, second.digest))
+    assert offer(wire, item)[0].outcome == pb.IMPORT_OUTCOME_CREATED
+
+
 def test_what_is_said_of_another_version_does_not_come_to_this_one(wire: Wire) -> None:
     """A version of that number is here, and nobody has shown that it is the same one."""
     short = f"team/own{next(NUMBERS)}"
