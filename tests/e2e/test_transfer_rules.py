@@ -175,6 +175,24 @@ def test_clocks_an_hour_apart(start_server: Callable[..., Server], tmp_path: Pat
     assert "0 items came in" in again.stdout
 
 
+def test_evaluations_that_differ_are_a_conflict_and_others_come(
+    two: tuple[Server, Server], tmp_path: Path
+) -> None:
+    source, target = two
+    push(source, tmp_path / "x", "fraud", b"1")
+    source.cli("export", "fraud", f"regsvc://{target.endpoint}")
+    for server, value in ((source, 0.5), (target, 0.6)):
+        with regsvc.connect(server.endpoint) as client:
+            client.evaluate("fraud:1", "nightly", {"auc": value})
+    with regsvc.connect(source.endpoint) as client:
+        client.evaluate("fraud:1", "nightly", {"auc": 0.7, "ece": 0.1})
+    done = source.cli("export", "fraud", f"regsvc://{target.endpoint}", "--json", check=False)
+    report = json.loads(done.stdout)
+    assert (done.returncode, [each["kind"] for each in report["failed"]]) == (1, ["points"])
+    with regsvc.connect(target.endpoint) as client:
+        assert [(each.key, each.last) for each in client.metrics("fraud:1")] == [("auc", 0.6), ("ece", 0.1)]
+
+
 def test_only_missing_chunks_travel(two: tuple[Server, Server], tmp_path: Path) -> None:
     source, target = two
     big = bytes_of(6 << 20, 9)

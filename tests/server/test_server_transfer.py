@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from blake3 import blake3
 from google.protobuf.message import DecodeError
@@ -17,6 +18,7 @@ from support import Server
 
 from regsvc.v1 import build_pb2 as bld
 from regsvc.v1 import event_pb2 as evt
+from regsvc.v1 import promotion_pb2 as pro
 from regsvc.v1 import transfer_pb2 as pb
 from regsvc.v1 import transfer_pb2_grpc
 
@@ -143,6 +145,30 @@ def test_a_filter_leaves_models_out_and_their_datasets_with_them(full: Server) -
     assert not any("models/base" in item.model.name for item in found)
 
 
+def test_an_alias_names_only_versions_that_came_before_it(wire: Wire) -> None:
+    """A version that is pushed while an export is under way may be too late for it: then so is what names it."""
+    name = fresh()
+    short = name.replace("namespaces/", "").replace("/models", "")
+    first = wire.push(short, {"a": b"1"}, aliases=["prod"]).name
+    for number in range(
+        900
+    ):  # rules stand between versions and aliases: more than a stream sends that nobody reads
+        rules = pro.AliasRules(name=f"{name}/aliases/r{number}", gate=f'version.framework != "{"x" * 4000}"')
+        wire.promotions.SetAliasRules(pro.SetAliasRulesRequest(rules=rules), timeout=LIMIT)
+    narrow = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 1 << 16)]
+    with grpc.insecure_channel(wire.server.endpoint, options=narrow) as channel:
+        export = transfer_pb2_grpc.TransferServiceStub(channel).Export
+        responses = export(pb.ExportRequest(names=[name]), timeout=LIMIT)
+        items = list(next(responses).items)
+        wire.push(short, {"a": b"2"}, aliases=["prod", "new"])
+        items += [item for response in responses for item in response.items]
+    exported = [item.version.version.name for item in items if item.HasField("version")]
+    named = [move.change.version for item in items for move in item.alias.moves]
+    assert first in exported
+    assert set(named) <= set(exported)
+    assert first in named
+
+
 @pytest.mark.parametrize(
     ("fields", "code", "reason"),
     [
@@ -232,6 +258,20 @@ def test_what_points_at_nothing_is_refused(wire: Wire) -> None:
     is_refused(offer(wire, alias_item(name, (1, "0" * 64), first=3))[0], "OUT_OF_RANGE")
     notes = pb.TransferItem(notes=pb.NotesItem(name=f"{name}/versions/1"))
     is_refused(offer(wire, notes)[0], "NOT_FOUND")
+
+
+def test_an_alias_comes_as_far_as_its_versions_are_here(wire: Wire) -> None:
+    short = f"team/some{next(NUMBERS)}"
+    version = wire.push(short, {"a": b"one"})
+    model = version.name.partition("/versions")[0]
+    item = alias_item(model, (1, version.digest), (2, "0" * 64))
+    assert offer(wire, item)[0].outcome == pb.IMPORT_OUTCOME_CREATED
+    is_refused(offer(wire, item)[0], "NOT_FOUND")
+    second = wire.push(short, {"a": b"two"})
+    [result] = offer(wire, item)
+    assert result.outcome == pb.IMPORT_OUTCOME_CONFLICT  # that is another one
+    item = alias_item(model, (1, version.digest), (2, second.digest))
+    assert offer(wire, item)[0].outcome == pb.IMPORT_OUTCOME_CREATED
 
 
 def test_what_is_said_of_another_version_does_not_come_to_this_one(wire: Wire) -> None:

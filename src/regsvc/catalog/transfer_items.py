@@ -147,7 +147,7 @@ class BlobItem:
 
 @dataclass(frozen=True)
 class VersionStateItem:
-    """What was said of a version later."""
+    """What was said of a version later; archiving or deleting one would be said here too."""
 
     ref: VersionRef
     bad: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import IntEnum
@@ -20,6 +21,7 @@ from regsvc.catalog import (
 from regsvc.catalog.database import Reader, Transaction
 from regsvc.catalog.transfer_items import (
     AliasItem,
+    AliasMove,
     DatasetItem,
     Item,
     ModelItem,
@@ -234,6 +236,9 @@ def _move_alias(tx: Transaction, source: str, item: AliasItem) -> bool:
     new = item.moves[known:]
     if not new:
         return False
+    # A version that is still to come ends what can be taken; its own move comes with it.
+    there = list(itertools.takewhile(lambda move: _exists(tx, item, move), new))
+    new = there or new[:1]
     for move in new:
         ref = VersionRef(item.name.model, number=move.number)
         if versions.find(tx, ref).digest != move.digest:
@@ -254,6 +259,10 @@ def _move_alias(tx: Transaction, source: str, item: AliasItem) -> bool:
         moves=len(new),
     )
     return True
+
+
+def _exists(db: Reader, item: AliasItem, move: AliasMove) -> bool:
+    return versions.exists(db, VersionRef(item.name.model, number=move.number))
 
 
 def _same_version(db: Reader, source: str, ref: VersionRef) -> None:

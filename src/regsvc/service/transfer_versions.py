@@ -113,7 +113,6 @@ def is_here(tx: Transaction, source: str, item: VersionItem) -> bool:
         what = "files" if found.digest != item.digest else "a record"
         raise ImportConflict(f"{item.ref} is here with other {what}", version=item.ref.wire)
     transfer_import.known_version(tx, item.ref, found.id, source)
-    transfer_import.link_build(tx, item, found.id, source)
     return True
 
 

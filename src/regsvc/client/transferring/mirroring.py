@@ -18,7 +18,7 @@ from regsvc.client.resume import DEFAULT_PATIENCE, Patience, resumed
 from regsvc.client.streams import FOLLOW_PATIENCE, check_same_store, silence_limit
 from regsvc.client.transferring.copying import move
 from regsvc.client.transferring.mover import Mover
-from regsvc.client.transferring.report import OnMoved, TransferReport
+from regsvc.client.transferring.report import Moved, OnMoved, TransferReport
 from regsvc.client.transferring.source import Selection, ServerSource
 from regsvc.v1 import event_pb2
 from regsvc.v1 import transfer_pb2 as pb
@@ -50,7 +50,7 @@ def mirror(
     reading = ServerSource(source, patience)
     if reading.store_id == target.capabilities().store_id:
         raise errors.InvalidArgument("source and target are the same registry")
-    mover = Mover(target, reading.store_id, patience=patience, on_moved=on_moved)
+    mover = Mover(target, reading.store_id, patience=patience, on_moved=on_moved, later=_comes_again)
     mirroring = _Mirroring(
         source,
         target,
@@ -204,6 +204,11 @@ class _Watch:
 
     def progress(self) -> int | None:
         return self._seq
+
+
+def _comes_again(moved: Moved) -> bool:
+    """An alias may name a version already whose event is still to come: then so is that of the move."""
+    return moved.kind == "alias" and moved.reason == "NOT_FOUND"
 
 
 def _of(event: Any) -> Iterator[str]:

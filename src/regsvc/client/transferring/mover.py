@@ -9,7 +9,7 @@ from regsvc import errors
 from regsvc.client.build_records import short_name
 from regsvc.client.connection import Connection
 from regsvc.client.resume import DEFAULT_PATIENCE, Patience, is_transient
-from regsvc.client.transferring.report import LeftOut, OnMoved, TransferReport, moved_from, name_of
+from regsvc.client.transferring.report import LeftOut, Moved, OnMoved, TransferReport, moved_from, name_of
 from regsvc.client.transferring.source import Frames, Piece
 from regsvc.client.transferring.upload import Part, TargetUpload
 from regsvc.v1 import transfer_pb2 as pb
@@ -61,14 +61,19 @@ class Mover:
         patience: float = DEFAULT_PATIENCE,
         on_moved: OnMoved | None = None,
         on_bytes: Callable[[TransferReport], None] | None = None,
+        later: Callable[[Moved], bool] | None = None,
     ) -> None:
-        """`source` is the store id of the source, `into` the resource name of where things are put."""
+        """`source` is the store id of the source, `into` the resource name of where things are put.
+
+        What `later` is true of comes again, and is not noted.
+        """
         self.report = TransferReport()
         self._target = target
         self._source = source
         self._into = into
         self._patience = patience
         self._on_moved = on_moved or (lambda moved: None)
+        self._later = later or (lambda moved: False)
         self._on_bytes = on_bytes or (lambda report: None)
         self._refused: set[str] = set()
         """Versions and builds that did not come in: what is said of them does not either."""
@@ -153,7 +158,9 @@ class Mover:
     def _bring(self, item: Any, result: Any, contents: Contents) -> None:
         if item.WhichOneof("item") == "version_state":
             self.points(contents.items())
-            self._note(item, self._import([item])[0])
+            [result] = self._import([item])
+            if result.outcome != _WANTED:  # else points were refused, which is noted
+                self._note(item, result)
         else:
             self.bring(item, contents, result)
 
@@ -163,6 +170,8 @@ class Mover:
             self.left_out(item)
             return
         moved = moved_from(item, result)
+        if self._later(moved):
+            return
         if moved.failed and kind in ("version", "build"):
             self._refused.add(name)
         elif moved.failed and name in self._refused and kind in ("version_state", "notes", "points"):
