@@ -14,6 +14,7 @@ from regsvc.catalog import (
     models,
     rules,
     transfer_export,
+    transfer_gone,
     transfer_import,
     versions,
 )
@@ -234,20 +235,16 @@ def _move_alias(tx: Transaction, source: str, item: AliasItem) -> bool:
     new = item.moves[known:]
     if not new:
         return False
-    for move in new:
-        ref = VersionRef(item.name.model, number=move.number)
-        if versions.find(tx, ref).digest != move.digest:
-            raise ImportConflict(
-                f"alias {item.name} names {ref}, which is another version here", version=ref.wire
-            )
-    transfer_import.move_alias(tx, item.name, new)
+    ids = [transfer_gone.id_of_move(tx, source, item.name, move) for move in new]
+    named = transfer_import.move_alias(tx, item.name, new, ids)
     last = new[-1]
+    ref = VersionRef(item.name.model, number=last.number).wire
     transfer_import.event(
         tx,
-        "alias.set",
+        "alias.set" if named else "alias.unset",
         item.name.wire,
         source,
-        version=VersionRef(item.name.model, number=last.number).wire,
+        **{"version" if named else "previous_version": ref},
         kind=last.kind.name.lower(),
         author=last.author,
         reason=last.reason,
