@@ -145,3 +145,16 @@ def test_builds_that_wait_hold_up_no_export(two: tuple[Server, Server], tmp_path
         report = client.export_to(target.endpoint, ["team/fraud"])
         assert len(report.left_out) == 5
         assert report.seconds < 20
+
+
+def test_a_model_is_renamed_where_it_is_followed(two: tuple[Server, Server], tmp_path: Path) -> None:
+    source, target = two
+    with regsvc.connect(source.endpoint) as client, regsvc.connect(target.endpoint) as other:
+        push(client, tmp_path / "x", "team/fraud", b"1", b"2")
+        client.set_alias("team/fraud:1", "prod")
+        mirror(source, target)
+        client.rename("team/fraud", "risk/fraud")
+        push(client, tmp_path / "x", "risk/fraud", b"3")
+        mirror(source, target)
+        assert [each.name for each in other.models()] == ["risk/fraud"]
+        assert numbers(other, "risk/fraud") == [1, 2, 3]
