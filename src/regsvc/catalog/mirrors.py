@@ -79,6 +79,21 @@ def has_come(db: Reader, source: str, name: str) -> bool:
     return db.value("SELECT 1 FROM imported_states WHERE source = ? AND name = ?", [source, key]) is not None
 
 
+def gone(tx: Transaction, source: str, name: str) -> None:
+    """Note that only the number of a version is here, because it is deleted at the source."""
+    _remember(tx, source, f"{name}#gone", name)
+
+
+def is_gone(db: Reader, name: str) -> bool:
+    """Whether that is so."""
+    return db.value("SELECT 1 FROM imported_states WHERE name = ?", [f"{name}#gone"]) is not None
+
+
+def forget_gone(tx: Transaction, name: str) -> None:
+    """It comes after all."""
+    tx.run("DELETE FROM imported_states WHERE name = ?", [f"{name}#gone"])
+
+
 def _remember(tx: Transaction, source: str, key: str, state: object) -> None:
     tx.run(
         "INSERT INTO imported_states (source, name, state) VALUES (?, ?, ?)"

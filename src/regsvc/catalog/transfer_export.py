@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from regsvc.catalog import (
-    aliases,
     builds,
     chunks,
     datasets,
@@ -122,14 +121,13 @@ def rules_of(db: Reader, name: AliasName) -> RulesItem:
 def alias(db: Reader, name: AliasName, first: int, limit: int) -> AliasItem:
     """The moves after the first `first`; none when it does not exist. Raises `NotFound` (model)."""
     rows = db.rows(
-        "SELECT v.number, v.digest, c.at, c.author, c.reason, c.kind FROM alias_changes c"
+        "SELECT v.number, v.digest, c.at, c.author, c.reason, c.kind, v.deleted_at IS NOT NULL FROM alias_changes c"
         " JOIN aliases a ON a.id = c.alias_id JOIN versions v ON v.id = c.version_id"
         " WHERE a.model_id = ? AND a.name = ? ORDER BY c.id LIMIT ? OFFSET ?",
         [models.find_id(db, name.model), name.alias, limit, first],
     )
-    return AliasItem(
-        name, first, tuple(AliasMove(row[0], row[1], row[2], row[3], row[4], Kind(row[5])) for row in rows)
-    )
+    moves = (AliasMove(row[0], row[1], row[2], row[3], row[4], Kind(row[5]), bool(row[6])) for row in rows)
+    return AliasItem(name, first, tuple(moves))
 
 
 def count_moves(db: Reader, name: AliasName) -> int:
@@ -266,8 +264,10 @@ def ruled(db: Reader, model_id: int) -> list[str]:
 
 
 def alias_names(db: Reader, model_id: int) -> list[str]:
-    """By name."""
-    return [each.name.alias for each in aliases.of_model(db, model_id)]
+    """By name, also those that name nothing any more."""
+    return [
+        name for (name,) in db.rows("SELECT name FROM aliases WHERE model_id = ? ORDER BY name", [model_id])
+    ]
 
 
 def _awaited(db: Reader, found: versions.Version) -> BuildName | None:

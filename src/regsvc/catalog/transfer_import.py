@@ -23,8 +23,10 @@ from regsvc.catalog import (
     models,
     provenance,
     records,
+    transfer_gone,
     versions,
 )
+from regsvc.catalog.aliases import Kind
 from regsvc.catalog.builds import Step
 from regsvc.catalog.database import Reader, Transaction
 from regsvc.catalog.logs import LogBatch
@@ -180,7 +182,10 @@ def add_version(
     new = NewVersion(
         model_id, item.ref.number, item.digest, files, item.size, None, item.metadata, item.author
     )
+    kept = transfer_gone.make_way(tx, item.ref)
     version_id = versions.insert(tx, new)
+    if kept is not None:
+        transfer_gone.take_place(tx, kept, version_id)
     tx.run("UPDATE versions SET created_at = ? WHERE id = ?", [item.created_at, version_id])
     tx.run("UPDATE models SET last_version = max(last_version, ?) WHERE id = ?", [item.ref.number, model_id])
     link_build(tx, item, version_id, source)
@@ -238,7 +243,7 @@ def parent_here(db: Reader, name: str, source: str) -> int | None:
     """The id of a version, if it is here and the one that the source means."""
     if not name or not mirrors.has_come(db, source, name):
         return None
-    return versions.resolve(db, version_from_wire(name))
+    return versions.resolve(db, version_from_wire(name), deleted=True)
 
 
 def mark(tx: Transaction, version_id: int, item: VersionStateItem) -> None:
@@ -289,37 +294,41 @@ def set_rules(tx: Transaction, rules: Rules) -> None:
         )
 
 
-def move_alias(tx: Transaction, name: AliasName, moves: Sequence[AliasMove]) -> None:
-    """Add moves to the end of an alias's history and point it where the last one went. Asks no rules."""
+def move_alias(tx: Transaction, name: AliasName, moves: Sequence[AliasMove], ids: Sequence[int]) -> bool:
+    """Add moves, to versions of these ids, to the end of an alias's history; whether it names the last one then.
+
+    It names nothing when it was unset there, or when that version is deleted here. Asks no rules.
+    """
     model_id = models.find_id(tx, name.model)
-    ids = {
-        each.number: versions.resolve(tx, VersionRef(name.model, number=each.number))
-        for each in {each.number: each for each in moves}.values()
-    }
-    last = ids[moves[-1].number]
-    row = tx.row("SELECT id, version_id FROM aliases WHERE model_id = ? AND name = ?", [model_id, name.alias])
+    last = ids[-1]
+    unset = transfer_gone.names_nothing(tx, last, moves[-1].kind)
+    row = tx.row(
+        "SELECT id, version_id, unset FROM aliases WHERE model_id = ? AND name = ?", [model_id, name.alias]
+    )
     if row is None:
         if tx.value("SELECT count(*) FROM aliases WHERE model_id = ?", [model_id]) >= aliases.MAX_ALIASES:
             limit = aliases.MAX_ALIASES
             raise ResourceExhausted(f"{name.model} has {limit} aliases already", limit=limit)
         alias_id = tx.insert(
-            "INSERT INTO aliases (model_id, name, version_id, updated_at) VALUES (?, ?, ?, ?) RETURNING id",
-            [model_id, name.alias, last, moves[-1].at],
+            "INSERT INTO aliases (model_id, name, version_id, updated_at, unset) VALUES (?, ?, ?, ?, ?) RETURNING id",
+            [model_id, name.alias, last, moves[-1].at, int(unset)],
         )
         previous = None
     else:
-        alias_id, previous = row
+        alias_id, previous = row[0], None if row[2] else row[1]
         tx.run(
-            "UPDATE aliases SET version_id = ?, updated_at = ? WHERE id = ?", [last, moves[-1].at, alias_id]
+            "UPDATE aliases SET version_id = ?, updated_at = ?, unset = ? WHERE id = ?",
+            [last, moves[-1].at, int(unset), alias_id],
         )
-    for each in moves:
+    for each, version_id in zip(moves, ids, strict=True):
         tx.run(
             "INSERT INTO alias_changes (alias_id, version_id, previous_version_id, at, author, reason, kind)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [alias_id, ids[each.number], previous, each.at, each.author, each.reason, int(each.kind)],
+            [alias_id, version_id, previous, each.at, each.author, each.reason, int(each.kind)],
         )
-        previous = ids[each.number]
+        previous = None if each.kind is Kind.UNSET else version_id
     tx.notify(name.wire)
+    return not unset
 
 
 def known_moves(item: AliasItem, here: AliasItem) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from regsvc.catalog.aliases import Kind
 from regsvc.catalog.builds import BuildState, Step
@@ -192,6 +192,8 @@ class AliasMove:
     author: str
     reason: str
     kind: Kind
+    deleted: bool = field(default=False, compare=False)
+    """The version is, where this comes from."""
 
 
 @dataclass(frozen=True)

@@ -404,7 +404,8 @@ def _alias_to(item: AliasItem) -> pb.AliasItem:
             reason=move.reason,
             kind=_number(move.kind),
         )
-        message.moves.append(pb.AliasMove(change=change, version_digest=move.digest.hex()))
+        digest = move.digest.hex()
+        message.moves.append(pb.AliasMove(change=change, version_digest=digest, version_deleted=move.deleted))
     return message
 
 
@@ -423,6 +424,7 @@ def _alias_from(message: pb.AliasItem) -> AliasItem:
                 change.author,
                 change.reason,
                 _known(Kind, change.kind),
+                move.version_deleted,
             )
         )
     return AliasItem(refs.alias_from_wire(message.name), message.first, tuple(moves))

@@ -24,7 +24,7 @@ from regsvc.catalog.transfer_items import (
     PointsItem,
     VersionItem,
 )
-from regsvc.errors import InvalidArgument, OutOfRange
+from regsvc.errors import InvalidArgument, OutOfRange, VersionDeleted
 from regsvc.refs import AliasName, BuildName, DatasetRef, ModelName, VersionRef
 from regsvc.service.eventfilter import EventFilter
 from regsvc.service.limits import Limits
@@ -45,6 +45,7 @@ SEAL_WAIT, SEAL_WAITS = 0.1, 100
 """Seconds between looks at a build that has just ended, and how many: its log is sealed meanwhile."""
 CHUNKS = 8_192
 """Chunks of one item."""
+_UNDER_WAY = {BuildState.RUNNING: "it is running", BuildState.QUEUED: "it waits for a runner"}
 
 
 class Contents(IntEnum):
@@ -139,8 +140,8 @@ class Exporter:
     def _build(self, name: BuildName, contents: Contents) -> Iterator[Item]:
         for left in reversed(range(SEAL_WAITS)):
             found = self._catalog.read(lambda db: transfer_export.build(db, name))
-            if found.state is BuildState.RUNNING:
-                yield LeftOutItem(name.wire, "it is running")
+            if found.state in _UNDER_WAY:
+                yield LeftOutItem(name.wire, _UNDER_WAY[found.state])
                 return
             if transfer_export.is_settled(found):
                 break
@@ -166,6 +167,14 @@ class Exporter:
             first += len(points)
 
     def _version(self, ref: VersionRef, contents: Contents) -> Iterator[Item]:
+        """Nothing of one that is deleted, and nothing more once it is; whoever reads its contents is told."""
+        try:
+            yield from self._of_version(ref, contents)
+        except VersionDeleted:
+            if contents:
+                raise
+
+    def _of_version(self, ref: VersionRef, contents: Contents) -> Iterator[Item]:
         found = self._catalog.read(lambda db: transfer_export.version(db, ref))
         yield found
         if contents is Contents.ALL:

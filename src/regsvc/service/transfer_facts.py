@@ -15,6 +15,7 @@ from regsvc.catalog import (
     models,
     rules,
     transfer_export,
+    transfer_gone,
     transfer_import,
     versions,
 )
@@ -237,22 +238,18 @@ def _move_alias(tx: Transaction, source: str, item: AliasItem) -> bool:
     if not new:
         return False
     # A version that is still to come ends what can be taken; its own move comes with it.
-    there = list(itertools.takewhile(lambda move: _exists(tx, item, move), new))
+    there = list(itertools.takewhile(lambda move: move.deleted or _exists(tx, item, move), new))
     new = there or new[:1]
-    for move in new:
-        ref = VersionRef(item.name.model, number=move.number)
-        if versions.find(tx, ref).digest != move.digest:
-            raise ImportConflict(
-                f"alias {item.name} names {ref}, which is another version here", version=ref.wire
-            )
-    transfer_import.move_alias(tx, item.name, new)
+    ids = [transfer_gone.id_of_move(tx, source, item.name, move) for move in new]
+    named = transfer_import.move_alias(tx, item.name, new, ids)
     last = new[-1]
+    ref = VersionRef(item.name.model, number=last.number).wire
     transfer_import.event(
         tx,
-        "alias.set",
+        "alias.set" if named else "alias.unset",
         item.name.wire,
         source,
-        version=VersionRef(item.name.model, number=last.number).wire,
+        **{"version" if named else "previous_version": ref},
         kind=last.kind.name.lower(),
         author=last.author,
         reason=last.reason,
@@ -262,7 +259,11 @@ def _move_alias(tx: Transaction, source: str, item: AliasItem) -> bool:
 
 
 def _exists(db: Reader, item: AliasItem, move: AliasMove) -> bool:
-    return versions.exists(db, VersionRef(item.name.model, number=move.number))
+    try:
+        versions.resolve(db, VersionRef(item.name.model, number=move.number), deleted=True)
+    except NotFound:
+        return False
+    return True
 
 
 def _same_version(db: Reader, source: str, ref: VersionRef) -> None:

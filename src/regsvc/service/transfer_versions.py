@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from regsvc.catalog import provenance, transfer_import, uploads, versions
+from regsvc.catalog import provenance, transfer_gone, transfer_import, uploads, versions
 from regsvc.catalog.database import Catalog, Reader, Transaction
 from regsvc.catalog.transfer_items import VersionItem
 from regsvc.catalog.uploads import UploadState
@@ -105,10 +105,15 @@ class VersionTaker:
 
 
 def is_here(tx: Transaction, source: str, item: VersionItem) -> bool:
-    """Whether a version is here already. Raises `ImportConflict` when another one has its number."""
-    if not versions.exists(tx, item.ref):
+    """Whether a version is here already.
+
+    Raises `ImportConflict` when another one has its number, `VersionDeleted` when it was deleted here.
+    """
+    found = transfer_gone.find(tx, item.ref)
+    if found is None:
         return False
-    found = versions.find(tx, item.ref)
+    if found.deleted_at is not None:
+        raise versions.gone(found)
     if (found.digest, found.record_digest) != (item.digest, item.record_digest):
         what = "files" if found.digest != item.digest else "a record"
         raise ImportConflict(f"{item.ref} is here with other {what}", version=item.ref.wire)

@@ -182,12 +182,14 @@ class AliasItem(_message.Message):
     def __init__(self, name: _Optional[str] = ..., first: _Optional[int] = ..., moves: _Optional[_Iterable[_Union[AliasMove, _Mapping]]] = ...) -> None: ...
 
 class AliasMove(_message.Message):
-    __slots__ = ("change", "version_digest")
+    __slots__ = ("change", "version_digest", "version_deleted")
     CHANGE_FIELD_NUMBER: _ClassVar[int]
     VERSION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    VERSION_DELETED_FIELD_NUMBER: _ClassVar[int]
     change: _registry_pb2.AliasChange
     version_digest: str
-    def __init__(self, change: _Optional[_Union[_registry_pb2.AliasChange, _Mapping]] = ..., version_digest: _Optional[str] = ...) -> None: ...
+    version_deleted: bool
+    def __init__(self, change: _Optional[_Union[_registry_pb2.AliasChange, _Mapping]] = ..., version_digest: _Optional[str] = ..., version_deleted: _Optional[bool] = ...) -> None: ...
 
 class LeftOutItem(_message.Message):
     __slots__ = ("name", "reason")

@@ -1097,8 +1097,11 @@ type AliasMove struct {
 	Change *AliasChange `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
 	// Of the version that it named from then on: 64 hex digits. A version of that number with another digest is another one.
 	VersionDigest string `protobuf:"bytes,2,opt,name=version_digest,json=versionDigest,proto3" json:"version_digest,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// The version is deleted where this comes from, so that it does not come itself. Where it has not come before, its
+	// number is kept for the history, as that of a version that is gone for good.
+	VersionDeleted bool `protobuf:"varint,3,opt,name=version_deleted,json=versionDeleted,proto3" json:"version_deleted,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *AliasMove) Reset() {
@@ -1143,6 +1146,13 @@ func (x *AliasMove) GetVersionDigest() string {
 		return x.VersionDigest
 	}
 	return ""
+}
+
+func (x *AliasMove) GetVersionDeleted() bool {
+	if x != nil {
+		return x.VersionDeleted
+	}
+	return false
 }
 
 // LeftOutItem says what is not exported, and why.
@@ -2067,10 +2077,11 @@ const file_regsvc_v1_transfer_proto_rawDesc = "" +
 	"\tAliasItem\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x12*\n" +
-	"\x05moves\x18\x03 \x03(\v2\x14.regsvc.v1.AliasMoveR\x05moves\"b\n" +
+	"\x05moves\x18\x03 \x03(\v2\x14.regsvc.v1.AliasMoveR\x05moves\"\x8b\x01\n" +
 	"\tAliasMove\x12.\n" +
 	"\x06change\x18\x01 \x01(\v2\x16.regsvc.v1.AliasChangeR\x06change\x12%\n" +
-	"\x0eversion_digest\x18\x02 \x01(\tR\rversionDigest\"9\n" +
+	"\x0eversion_digest\x18\x02 \x01(\tR\rversionDigest\x12'\n" +
+	"\x0fversion_deleted\x18\x03 \x01(\bR\x0eversionDeleted\"9\n" +
 	"\vLeftOutItem\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xa0\x01\n" +

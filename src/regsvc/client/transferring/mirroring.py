@@ -10,9 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import groupby
 from typing import Any
 
-from regsvc import errors
+from regsvc import errors, refs
+from regsvc.client import lifecycle
 from regsvc.client.connection import Connection, translate
 from regsvc.client.resume import DEFAULT_PATIENCE, Patience, resumed
 from regsvc.client.streams import FOLLOW_PATIENCE, check_same_store, silence_limit
@@ -130,15 +132,33 @@ class _Mirroring:
             silence=silence_limit(self._source),
         )
         for events, seq in responses:
-            names = list(dict.fromkeys(name for event in events for name in _of(event)))
-            for start in range(0, len(names), MOST_NAMES):
-                self._bring(names[start : start + MOST_NAMES])
+            for renamed, told in groupby(events, key=lambda event: event.kind == "model.renamed"):
+                if renamed:
+                    self._rename(told)
+                else:
+                    self._bring_all(list(dict.fromkeys(name for event in told for name in _of(event))))
             if events or seq != self._position:
                 self._settle(seq)
             if until is None:
                 self._forget()
             if self._stopped() or (until is not None and seq >= until):
                 return
+
+    def _rename(self, told: Iterable[Any]) -> None:
+        """Call models as the source does from now on, and bring what is still missing under the new name."""
+        for event in told:
+            old, new = (refs.model_from_wire(name) for name in (event.attributes["previous"], event.resource))
+            try:
+                lifecycle.rename(self._target, old, new, event.attributes["author"])
+            except (errors.NotFound, errors.AlreadyExists):
+                pass  # it has not come, or this was done before
+            except errors.ModelInUse as error:
+                self._mover.fail(pb.TransferItem(model=pb.ModelItem(name=old.wire)), error)
+            self._bring_all([new.wire])
+
+    def _bring_all(self, names: Sequence[str]) -> None:
+        for start in range(0, len(names), MOST_NAMES):
+            self._bring(names[start : start + MOST_NAMES])
 
     def _bring(self, names: Sequence[str]) -> None:
         try:

@@ -109,9 +109,12 @@ class Mover:
                 except errors.ChunkDamaged as error:
                     # At the target it reads as missing from now on, and is sent; at the source nothing helps.
                     if not rounds:
-                        self._fail(item, error)
+                        self.fail(item, error)
                         return
                     rounds, anew = rounds - 1, False
+                except errors.VersionDeleted as error:  # at the source, since it was offered
+                    self.fail(item, error)
+                    return
                 except errors.RegsvcError as error:
                     if not is_transient(error) and not isinstance(error, errors.DeadlineExceeded):
                         raise
@@ -157,7 +160,11 @@ class Mover:
 
     def _bring(self, item: Any, result: Any, contents: Contents) -> None:
         if item.WhichOneof("item") == "version_state":
-            self.points(contents.items())
+            try:
+                self.points(contents.items())
+            except errors.VersionDeleted as error:
+                self.fail(item, error)
+                return
             [result] = self._import([item])
             if result.outcome != _WANTED:  # else points were refused, which is noted
                 self._note(item, result)
@@ -179,7 +186,7 @@ class Mover:
         self.report.add(moved)
         self._on_moved(moved)
 
-    def _fail(self, item: Any, error: errors.RegsvcError) -> None:
+    def fail(self, item: Any, error: errors.RegsvcError) -> None:
         """It cannot come; all else goes on."""
         result = pb.ImportResult(
             name=name_of(item),
