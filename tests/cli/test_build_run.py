@@ -478,12 +478,14 @@ def test_a_killed_server_costs_no_line_and_does_not_disturb_the_command(
             [sys.executable, "-m", "regsvc", "--server", server.endpoint, "logs", "-f", name],
             stdout=subprocess.PIPE,
         )
+        assert follower.stdout is not None
+        first = follower.stdout.readline()  # it is there before the server goes
         wait_until(lambda: client.get_build(name).log_seq > 500, what="lines have arrived")
         server.kill()
         go.touch()
         server.start()
         stdout, stderr = process.communicate(timeout=120)
-        followed, _ = follower.communicate(timeout=60)
+        followed = first + follower.communicate(timeout=60)[0]
         expected = [f"line {number}" for number in range(3000)] + ["done"]
         assert process.returncode == 0, stderr
         assert stdout.decode().splitlines()[:-1] == expected
