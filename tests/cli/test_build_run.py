@@ -477,6 +477,7 @@ def test_a_killed_server_costs_no_line_and_does_not_disturb_the_command(
         follower = subprocess.Popen(
             [sys.executable, "-m", "regsvc", "--server", server.endpoint, "logs", "-f", name],
             stdout=subprocess.PIPE,
+            bufsize=0,  # what is read of it is not held here
         )
         assert follower.stdout is not None
         first = follower.stdout.readline()  # it is there before the server goes
