@@ -388,7 +388,9 @@ def test_read_only_folders_and_background_processes_do_not_stay(fleet: Fleet) ->
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 def test_a_full_disk_fails_builds_that_need_it_and_not_the_runner(fleet: Fleet) -> None:
     fleet.work.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", str(fleet.work)], check=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", str(fleet.work)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("this container may not mount a small disk")
     try:
         push(fleet, "team/big", "big", "0123456789" * 400_000)
         runner = fleet.runner(REGSVC_CACHE="off").ready()
