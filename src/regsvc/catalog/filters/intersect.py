@@ -39,10 +39,20 @@ def common(db: Reader, drivers: Sequence[Sql], enough: int, largest: int) -> Sql
         for read, text in zip(reads, db.values(*(each.statement for each in reads)), strict=True):
             ids = None if text is None else read.parse(text)
             if ids is not None:
-                found = ids if found is None else found[np.isin(found, ids)]
+                found = ids if found is None else _in_both(found, ids)
     if found is None:
         return None
     return Sql("SELECT value FROM json_each(?)", (json.dumps(found.tolist()),))
+
+
+def _in_both(some: Ids, others: Ids) -> Ids:
+    """Those of `some` that are among the others; with a byte for each id there may be, if these are not too many."""
+    largest = max(some.max(initial=0), others.max(initial=0))
+    if largest > 8 * MOST:
+        return some[np.isin(some, others)]
+    among = np.zeros(largest + 1, np.bool_)
+    among[others] = True
+    return some[among[some]]
 
 
 @dataclass(frozen=True)
