@@ -213,7 +213,7 @@ class VersionArchived(FailedPrecondition):
 
 
 class VersionInUse(FailedPrecondition):
-    """Aliases name the version, or hosts serve it."""
+    """Aliases name the version, hosts serve it, or builds that wait or run read it."""
 
     reason = "VERSION_IN_USE"
 
@@ -225,7 +225,7 @@ class CollectionRunning(FailedPrecondition):
 
 
 class ModelInUse(FailedPrecondition):
-    """Builds, uploads or deployments of the model know it by its name."""
+    """Builds, uploads or deployments know the model by its name."""
 
     reason = "MODEL_IN_USE"
 

@@ -43,8 +43,11 @@ def test_what_is_deleted_is_not_exported_and_holds_up_nothing(
         push(client, tmp_path / "x", "team/later", b"4")
         report = client.export_to(target.endpoint, ["team/fraud", "team/later"])
         assert not report.failed
-        assert numbers(other, "team/fraud") == [1, 3]
-        assert numbers(other, "team/later") == [1]
+        client.export_archive(tmp_path / "all.regsvc", ["team/fraud", "team/later"])
+        assert not other.import_archive(tmp_path / "all.regsvc", into="kept").failed
+        for namespace in ("team", "kept"):
+            assert numbers(other, f"{namespace}/fraud") == [1, 3]
+            assert numbers(other, f"{namespace}/later") == [1]
 
 
 def test_an_alias_comes_whose_history_names_deleted_versions(

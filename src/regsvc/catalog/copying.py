@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regsvc.catalog import events, fulltext, models, versions
+from regsvc.catalog import events, fulltext, models, runs, versions
 from regsvc.catalog.database import Transaction
 from regsvc.catalog.uploads import UploadState
 from regsvc.catalog.versions import Version
@@ -80,6 +80,9 @@ def _check_unused(tx: Transaction, model_id: int, name: ModelName) -> None:
         "open uploads": tx.value(
             "SELECT count(*) FROM uploads WHERE namespace = ? AND model = ? AND state = ?",
             [name.namespace, name.model, int(UploadState.OPEN)],
+        ),
+        "reading builds": len(
+            {build for found in runs.readers(tx, name).values() for build in found if build.model != name}
         ),
         "deployments": tx.value("SELECT count(*) FROM deployments WHERE model_id = ?", [model_id]),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regsvc.catalog import aliases, events, models
+from regsvc.catalog import aliases, events, models, runs
 from regsvc.catalog.aliases import Move
 from regsvc.catalog.database import Reader, Transaction
 from regsvc.catalog.versions import Version
@@ -23,27 +23,33 @@ class Use:
     aliases: Sequence[str]
     hosts: Sequence[str]
     """That said they serve it and are not forgotten: one that is away may serve it all the same."""
+    builds: Sequence[str] = ()
+    """That wait or run, and read it."""
 
     def refusal(self, version: Version) -> VersionInUse | None:
         """Why the version is not to be touched; None when nobody uses it."""
-        if not self.aliases and not self.hosts:
+        if not self.aliases and not self.hosts and not self.builds:
             return None
         names = ", ".join(f"@{alias}" for alias in self.aliases)
         named = [f"{names} {'names' if len(self.aliases) == 1 else 'name'} it"] if names else []
         shown = ", ".join(self.hosts[:_SHOWN]) + (" and others" if len(self.hosts) > _SHOWN else "")
         served = [f"{shown} {'serves' if len(self.hosts) == 1 else 'serve'} it"] if self.hosts else []
+        builds = ", ".join(self.builds[:_SHOWN]) + (" and others" if len(self.builds) > _SHOWN else "")
+        read = [f"{builds} {'reads' if len(self.builds) == 1 else 'read'} it"] if self.builds else []
         return VersionInUse(
-            f"{version.ref} is in use: {'; '.join([*named, *served])}",
+            f"{version.ref} is in use: {'; '.join([*named, *served, *read])}",
             version=version.ref.wire,
             aliases=",".join(self.aliases),
             hosts=",".join(self.hosts[:_SHOWN]),
+            builds=",".join(self.builds[:_SHOWN]),
         )
 
 
 def use_of(db: Reader, version: Version) -> Use:
     """Who uses a version now."""
     rows = db.rows("SELECT DISTINCT host FROM deployments WHERE version_id = ? ORDER BY host", [version.id])
-    return Use(version.aliases, [host for (host,) in rows])
+    builds = runs.readers(db, version.model).get(version.number, ())
+    return Use(version.aliases, [host for (host,) in rows], [str(build) for build in builds])
 
 
 def archive(tx: Transaction, version: Version, *, archived: bool, reason: str, author: str) -> None:

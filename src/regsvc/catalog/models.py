@@ -61,6 +61,13 @@ def exists(db: Reader, name: ModelName) -> bool:
     return _id(db, name) is not None
 
 
+def current_name(db: Reader, name: ModelName) -> ModelName:
+    """What a model is called now that was called so; the name itself when it is some model's, or was none's."""
+    if _id(db, name) is not None:
+        return name
+    return _renamed(db, name) or name
+
+
 def rename(tx: Transaction, model_id: int, name: ModelName, new: ModelName) -> None:
     """Give a model a name that is free, in a namespace that is made if need be. The old one is remembered."""
     description = tx.value("SELECT description FROM models WHERE id = ?", [model_id])
@@ -129,15 +136,19 @@ def _id(db: Reader, name: ModelName) -> int | None:
 
 
 def _missing(db: Reader, name: ModelName) -> NotFound:
+    new = _renamed(db, name)
+    if new is None:
+        return NotFound(f"model {name} does not exist", model=name.wire)
+    return NotFound(f"model {name} does not exist; it is called {new} now", model=name.wire, renamed=new.wire)
+
+
+def _renamed(db: Reader, name: ModelName) -> ModelName | None:
     row = db.row(
         "SELECT n.name, m.name FROM model_renames r JOIN models m ON m.id = r.model_id JOIN namespaces n"
         " ON n.id = m.namespace_id WHERE r.namespace = ? AND r.name = ?",
         [name.namespace, name.model],
     )
-    if row is None:
-        return NotFound(f"model {name} does not exist", model=name.wire)
-    new = ModelName(*row)
-    return NotFound(f"model {name} does not exist; it is called {new} now", model=name.wire, renamed=new.wire)
+    return None if row is None else ModelName(*row)
 
 
 def _insert(tx: Transaction, name: ModelName, description: str) -> int:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regsvc.catalog import events, models
+from regsvc.catalog import events, models, runs
 from regsvc.catalog.database import Reader, Transaction
 from regsvc.catalog.filters import VERSIONS
 from regsvc.catalog.filters.query import matching
@@ -116,7 +116,7 @@ def judge(db: Reader, policy: Policy, node: Node | None, now: int) -> list[Verdi
     Raises `NotFound` (model), `Unsupported`.
     """
     model_id = models.find_id(db, policy.model)
-    why = _used(db, model_id)
+    why, readers = _used(db, model_id), runs.readers(db, policy.model)
     labels = set(policy.keep_labels)
     labelled = (
         "SELECT l.version_id, l.label FROM version_labels l JOIN versions v ON v.id = l.version_id"
@@ -135,7 +135,7 @@ def judge(db: Reader, policy: Policy, node: Node | None, now: int) -> list[Verdi
         [model_id],
     )
     for version_id, number, created_at, archived_at in rows:
-        reasons = why.get(version_id, [])
+        reasons = [*why.get(version_id, []), *(f"build {build}" for build in readers.get(number, ()))]
         if policy.keeps_all:
             reasons = ["no rules", *reasons]
         if created_at > now - policy.keep_younger_us:

@@ -49,6 +49,17 @@ WHERE b.state = ?
 """
 
 
+_READ = """
+SELECT n.name, m.name, b.number, r.inputs, r.source
+FROM builds b
+JOIN runs r ON r.build_id = b.id
+JOIN models m ON m.id = b.model_id
+JOIN namespaces n ON n.id = m.namespace_id
+WHERE b.state IN (?, ?) AND (instr(r.inputs, ?) OR instr(r.source, ?))
+ORDER BY b.id
+"""
+
+
 @dataclass(frozen=True)
 class Why:
     """Who or what has a build queued."""
@@ -216,6 +227,24 @@ def to_stop(db: Reader, runner: str, session: str) -> list[BuildName]:
         [BuildState.RUNNING, runner, session],
     )
     return [BuildName(ModelName(row[2], row[3]), row[4]) for row in rows]
+
+
+def readers(db: Reader, model: ModelName) -> dict[int, list[BuildName]]:
+    """Builds that have not ended and read versions of a model, as inputs or source; by the number of the version."""
+    begin = f"{model.wire}/versions/"
+    found: dict[int, list[BuildName]] = {}
+    for namespace, name, number, inputs, source in db.rows(
+        _READ, [BuildState.QUEUED, BuildState.RUNNING, begin, begin]
+    ):
+        read = {each.version for each in content.inputs_from_json(json.loads(inputs))}
+        made_of = content.source_from_json(json.loads(source))
+        if made_of is not None:
+            read.add(made_of.version)
+        for version in read:
+            if version.startswith(begin):
+                build = BuildName(ModelName(namespace, name), number)
+                found.setdefault(int(version.removeprefix(begin)), []).append(build)
+    return found
 
 
 def is_active(db: Reader, template_id: int, origin: str) -> bool:

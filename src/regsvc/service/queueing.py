@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from regsvc.catalog import builds, events, requests, runs, templates, versions
+from regsvc.catalog import builds, events, models, requests, runs, templates, versions
 from regsvc.catalog.builds import BuildState
 from regsvc.catalog.database import Catalog, Reader, Transaction, now_us
 from regsvc.catalog.requests import Request
@@ -231,5 +231,6 @@ def _source(db: Reader, source: Source | None) -> Source | None:
 
 
 def _numbered(db: Reader, name: str) -> str:
-    """A reference by number, whatever it names later. Raises `NotFound`."""
-    return versions.find(db, version_from_wire(name)).ref.wire
+    """A reference by number, whatever it names later; its model may have been renamed. Raises `NotFound`."""
+    ref = version_from_wire(name)
+    return versions.find(db, replace(ref, model=models.current_name(db, ref.model))).ref.wire

@@ -119,9 +119,9 @@ class Exporter:
                     continue
                 if not admits(Event(0, 0, "", unit.name, {})):
                     continue
-                yield from _ended(self._items(unit, wanted.contents), cursor_of(unit.place))
+                yield from _ended(self._items(unit, wanted.contents, only=wanted.only), cursor_of(unit.place))
 
-    def _items(self, unit: Unit, contents: Contents) -> Iterator[Item]:
+    def _items(self, unit: Unit, contents: Contents, *, only: bool) -> Iterator[Item]:
         resource = unit.resource
         match resource:
             case DatasetRef():
@@ -131,7 +131,7 @@ class Exporter:
             case BuildName():
                 yield from self._build(resource, contents)
             case VersionRef():
-                yield from self._version(resource, contents)
+                yield from self._version(resource, contents, only=only)
             case AliasName() if unit.place.kind == RULES:
                 yield self._catalog.read(lambda db: transfer_export.rules_of(db, resource))
             case AliasName():
@@ -166,12 +166,15 @@ class Exporter:
             yield PointsItem(name, "", "", first, points)
             first += len(points)
 
-    def _version(self, ref: VersionRef, contents: Contents) -> Iterator[Item]:
-        """Nothing of one that is deleted, and nothing more once it is; whoever reads its contents is told."""
+    def _version(self, ref: VersionRef, contents: Contents, *, only: bool) -> Iterator[Item]:
+        """Nothing of one that is deleted; whoever has begun to read its contents when that happens is told."""
+        began = False
         try:
-            yield from self._of_version(ref, contents)
+            for item in self._of_version(ref, contents):
+                yield item
+                began = True
         except VersionDeleted:
-            if contents:
+            if contents and (began or only):
                 raise
 
     def _of_version(self, ref: VersionRef, contents: Contents) -> Iterator[Item]:

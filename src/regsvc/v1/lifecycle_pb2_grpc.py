@@ -117,8 +117,9 @@ class LifecycleServiceServicer:
 
     def DeleteVersion(self, request, context):
         """Deletes a version. Deleting a deleted one succeeds and changes nothing but, if `keep` is set, when it is purged.
-        Errors: NOT_FOUND (reason VERSION_DELETED when it is purged); FAILED_PRECONDITION, reason VERSION_IN_USE (an alias names it or
-        a host serves it: metadata["aliases"], ["hosts"], divided by commas), unless `force`; INVALID_ARGUMENT.
+        Errors: NOT_FOUND (reason VERSION_DELETED when it is purged); FAILED_PRECONDITION, reason VERSION_IN_USE (an alias names it,
+        a host serves it, or a build that waits or runs reads it: metadata["aliases"], ["hosts"], ["builds"], divided by commas), unless
+        `force`; INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,8 +189,9 @@ class LifecycleServiceServicer:
     def RenameModel(self, request, context):
         """Gives a model, with all that it has, another name, in any namespace. No bytes are moved. What is sealed, and events, go on
         naming it as it was called then; asking for the old name is NOT_FOUND with metadata["renamed"]. Errors: NOT_FOUND;
-        ALREADY_EXISTS; FAILED_PRECONDITION, reason MODEL_IN_USE (builds run, uploads are open, or deployments follow it: they know it by its
-        name; metadata["running_builds"], ["open_uploads"], ["deployments"]); INVALID_ARGUMENT.
+        ALREADY_EXISTS; FAILED_PRECONDITION, reason MODEL_IN_USE (builds of it wait or run, builds of others that wait or run read versions of it,
+        uploads are open, or deployments follow it: they know it by its name; metadata["running_builds"], ["reading_builds"], ["open_uploads"],
+        ["deployments"]); INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

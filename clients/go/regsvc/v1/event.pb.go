@@ -28,7 +28,8 @@ type Event struct {
 	// Ascending; numbers may be left out.
 	Seq  uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
-	// What happened: model.created, version.created, alias.set, build.created, build.ended,
+	// What happened: model.created, model.renamed, model.retention_set, version.created, version.archived, version.unarchived,
+	// version.deleted, version.undeleted, version.purged, storage.collected, alias.set, alias.unset, build.created, build.ended,
 	// build.cancel_requested, build.params, build.log_sealed, step.started, step.ended, dataset.created, metric.defined,
 	// version.note, version.evaluated, version.approved, version.approval_withdrawn, version.marked, alias.rules_set,
 	// deployment.changed, deployment.forgotten, template.set, template.deleted, template.skipped (schedule or trigger queued
@@ -38,7 +39,9 @@ type Event struct {
 	// Name of the resource it happened to.
 	Resource string `protobuf:"bytes,4,opt,name=resource,proto3" json:"resource,omitempty"`
 	// More about it, by kind: version.created has digest, size, files; alias.set has version and
-	// previous_version; build.ended has state and, when a template queued it, template and attempt; step.* have step, number and state;
+	// previous_version; alias.unset has previous_version; version.deleted has reason, author, aliases, hosts and purge_at (microseconds
+	// since 1970); model.renamed, whose resource is the new name, has previous; what came from another registry has imported_from;
+	// build.ended has state and, when a template queued it, template and attempt; step.* have step, number and state;
 	// build.queued has template, trigger, attempt; build.started has template, runner, attempt; version.evaluated has source,
 	// points and, of at most 20 keys, the last value as metric.KEY; template.skipped has trigger, cause and reason.
 	Attributes    map[string]string `protobuf:"bytes,5,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`

@@ -49,8 +49,9 @@ type LifecycleServiceClient interface {
 	// deleted); FAILED_PRECONDITION, reason VERSION_IN_USE (an alias names it; metadata["aliases"]); INVALID_ARGUMENT.
 	ArchiveVersion(ctx context.Context, in *ArchiveVersionRequest, opts ...grpc.CallOption) (*ArchiveVersionResponse, error)
 	// Deletes a version. Deleting a deleted one succeeds and changes nothing but, if `keep` is set, when it is purged.
-	// Errors: NOT_FOUND (reason VERSION_DELETED when it is purged); FAILED_PRECONDITION, reason VERSION_IN_USE (an alias names it or
-	// a host serves it: metadata["aliases"], ["hosts"], divided by commas), unless `force`; INVALID_ARGUMENT.
+	// Errors: NOT_FOUND (reason VERSION_DELETED when it is purged); FAILED_PRECONDITION, reason VERSION_IN_USE (an alias names it,
+	// a host serves it, or a build that waits or runs reads it: metadata["aliases"], ["hosts"], ["builds"], divided by commas), unless
+	// `force`; INVALID_ARGUMENT.
 	DeleteVersion(ctx context.Context, in *DeleteVersionRequest, opts ...grpc.CallOption) (*DeleteVersionResponse, error)
 	// Takes back a deletion. Undeleting a version that is not deleted succeeds. Errors: NOT_FOUND (reason VERSION_DELETED when it is
 	// purged); INVALID_ARGUMENT.
@@ -80,8 +81,9 @@ type LifecycleServiceClient interface {
 	CopyVersion(ctx context.Context, in *CopyVersionRequest, opts ...grpc.CallOption) (*CopyVersionResponse, error)
 	// Gives a model, with all that it has, another name, in any namespace. No bytes are moved. What is sealed, and events, go on
 	// naming it as it was called then; asking for the old name is NOT_FOUND with metadata["renamed"]. Errors: NOT_FOUND;
-	// ALREADY_EXISTS; FAILED_PRECONDITION, reason MODEL_IN_USE (builds run, uploads are open, or deployments follow it: they know it by its
-	// name; metadata["running_builds"], ["open_uploads"], ["deployments"]); INVALID_ARGUMENT.
+	// ALREADY_EXISTS; FAILED_PRECONDITION, reason MODEL_IN_USE (builds of it wait or run, builds of others that wait or run read versions of it,
+	// uploads are open, or deployments follow it: they know it by its name; metadata["running_builds"], ["reading_builds"], ["open_uploads"],
+	// ["deployments"]); INVALID_ARGUMENT.
 	RenameModel(ctx context.Context, in *RenameModelRequest, opts ...grpc.CallOption) (*RenameModelResponse, error)
 }
 
@@ -211,8 +213,9 @@ type LifecycleServiceServer interface {
 	// deleted); FAILED_PRECONDITION, reason VERSION_IN_USE (an alias names it; metadata["aliases"]); INVALID_ARGUMENT.
 	ArchiveVersion(context.Context, *ArchiveVersionRequest) (*ArchiveVersionResponse, error)
 	// Deletes a version. Deleting a deleted one succeeds and changes nothing but, if `keep` is set, when it is purged.
-	// Errors: NOT_FOUND (reason VERSION_DELETED when it is purged); FAILED_PRECONDITION, reason VERSION_IN_USE (an alias names it or
-	// a host serves it: metadata["aliases"], ["hosts"], divided by commas), unless `force`; INVALID_ARGUMENT.
+	// Errors: NOT_FOUND (reason VERSION_DELETED when it is purged); FAILED_PRECONDITION, reason VERSION_IN_USE (an alias names it,
+	// a host serves it, or a build that waits or runs reads it: metadata["aliases"], ["hosts"], ["builds"], divided by commas), unless
+	// `force`; INVALID_ARGUMENT.
 	DeleteVersion(context.Context, *DeleteVersionRequest) (*DeleteVersionResponse, error)
 	// Takes back a deletion. Undeleting a version that is not deleted succeeds. Errors: NOT_FOUND (reason VERSION_DELETED when it is
 	// purged); INVALID_ARGUMENT.
@@ -242,8 +245,9 @@ type LifecycleServiceServer interface {
 	CopyVersion(context.Context, *CopyVersionRequest) (*CopyVersionResponse, error)
 	// Gives a model, with all that it has, another name, in any namespace. No bytes are moved. What is sealed, and events, go on
 	// naming it as it was called then; asking for the old name is NOT_FOUND with metadata["renamed"]. Errors: NOT_FOUND;
-	// ALREADY_EXISTS; FAILED_PRECONDITION, reason MODEL_IN_USE (builds run, uploads are open, or deployments follow it: they know it by its
-	// name; metadata["running_builds"], ["open_uploads"], ["deployments"]); INVALID_ARGUMENT.
+	// ALREADY_EXISTS; FAILED_PRECONDITION, reason MODEL_IN_USE (builds of it wait or run, builds of others that wait or run read versions of it,
+	// uploads are open, or deployments follow it: they know it by its name; metadata["running_builds"], ["reading_builds"], ["open_uploads"],
+	// ["deployments"]); INVALID_ARGUMENT.
 	RenameModel(context.Context, *RenameModelRequest) (*RenameModelResponse, error)
 	mustEmbedUnimplementedLifecycleServiceServer()
 }

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from regsvc.errors import (
     RegsvcError,
     StorageFull,
     Unavailable,
+    VersionDeleted,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ REVISION_TAG = "hf.revision"
 FOLDER_TAG = "hf.folder"
 """Name of the folder, of a model whose repository is not known."""
 
+_ATTEMPTS = 100
 _MOST_ALIASES = 100
 """That one commit sets; further ones are set after it."""
 _SHORTEST_PREFIX = 7
@@ -261,18 +264,24 @@ class _Importing:
         progress = self._progress
         title = self._repo.label + (f"@{snapshot.revision[:12]}" if snapshot.revision else "")
         with gathered(files) as folder:
-            pushed = self._client.push(
-                folder,
-                str(model),
-                tags=tags,
-                metrics=facts.metrics,
-                record=facts.record,
-                aliases=aliases[:_MOST_ALIASES],
-                capture=False,  # it was not made here
-                follow_symlinks=True,
-                request_id=_request_id(model, self._identity, snapshot, files),
-                progress=(lambda so_far: progress(title, so_far)) if progress is not None else None,
-            )
+            # Asked for again by its id, a version that was deleted since is refused: the next id makes another.
+            for attempt in range(_ATTEMPTS):
+                with suppress(VersionDeleted):
+                    pushed = self._client.push(
+                        folder,
+                        str(model),
+                        tags=tags,
+                        metrics=facts.metrics,
+                        record=facts.record,
+                        aliases=aliases[:_MOST_ALIASES],
+                        capture=False,  # it was not made here
+                        follow_symlinks=True,
+                        request_id=_request_id(model, self._identity, snapshot, files, attempt),
+                        progress=(lambda so_far: progress(title, so_far)) if progress is not None else None,
+                    )
+                    break
+            else:
+                raise FailedPrecondition(f"{_ATTEMPTS} versions of these files were deleted")
         self._moved(pushed.reference, aliases[_MOST_ALIASES:])
         return pushed.reference, pushed.bytes_sent
 
@@ -342,14 +351,18 @@ class _Importing:
 
 
 def _request_id(
-    model: refs.ModelName, identity: tuple[str, str], snapshot: Snapshot, files: Sequence[ModelFile]
+    model: refs.ModelName,
+    identity: tuple[str, str],
+    snapshot: Snapshot,
+    files: Sequence[ModelFile],
+    attempt: int,
 ) -> str:
     """The same for the same import: one that was killed after its commit does not make a second version."""
     seen = []
     for file in files:
         status = os.stat(file.location)
         seen.append([file.path, file.size, status.st_mtime_ns])
-    whole = json.dumps(["hf", str(model), identity, snapshot.revision, seen])
+    whole = json.dumps(["hf", str(model), identity, snapshot.revision, seen, *([attempt] if attempt else [])])
     return blake3(whole.encode()).hexdigest(16)
 
 
