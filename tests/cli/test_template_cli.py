@@ -9,8 +9,11 @@ from pathlib import Path
 
 from server import automation as auto
 from server.wire import Wire, lines
-from support import Server
+from support import Server, wait_until
 
+import regsvc
+from regsvc.cli.builds import waits_for
+from regsvc.client.templates import Runner
 from regsvc.v1 import build_pb2 as bld
 
 TOML = """
@@ -111,3 +114,23 @@ def test_follow_waits_for_a_runner_and_ends_with_the_build(server: Server, tmp_p
         assert (following.returncode, out) == (status, "epoch 1\n")
         assert "waits for a runner" in err
         assert ("it is tried again as team/fraud/builds/3" in err) == (status == 1)
+
+
+def test_a_build_that_waits_says_for_whom(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "t.toml").write_text('labels = ["gpu"]\n[[steps]]\nname = "a"\ncommand = ["true"]\n')
+    server.cli("template", "set", "team/fraud/t", str(tmp_path / "t.toml"))
+    name = server.cli("run", "team/fraud/t").stdout.strip()
+
+    def waits() -> str:
+        shown = server.cli("build", "show", name).stdout.splitlines()
+        [line] = [line for line in shown if line.startswith("waits for")]
+        return line.removeprefix("waits for").strip()
+
+    assert waits() == "a runner with gpu; none is connected"
+    with regsvc.connect(server.endpoint) as client:
+        with client.runner(name="cpu-1", work=tmp_path / "work"):
+            wait_until(lambda: [each.name for each in client.runners()] == ["cpu-1"])
+            assert waits() == "a runner with gpu; none is connected"
+        found = client.get_build(name)
+    busy = Runner("gpu-1", "s", ("gpu", "linux"), 1, "", "", ("team/fraud/builds/9",), True, None)
+    assert waits_for(found, [busy]) == "a free slot of gpu-1"

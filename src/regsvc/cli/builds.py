@@ -32,6 +32,7 @@ from regsvc.client.capture import CAPTURE_VARIABLE
 from regsvc.client.records import Param, PushResult
 from regsvc.client.runner import Outcome, run_command
 from regsvc.client.session import BuildSession, outcome
+from regsvc.client.templates import Runner
 from regsvc.errors import NameInvalid, RegsvcError
 
 
@@ -132,11 +133,12 @@ def show(ctx: click.Context, build_name: str, as_json: bool) -> None:
     """Show one build: state, steps, params, metrics, tags, versions."""
     if not refs.is_build(build_name):
         _check_no_version(build_name)
-    found = connect_from_context(ctx).get_build(build_name)
+    client = connect_from_context(ctx)
+    found = client.get_build(build_name)
     if as_json:
         emit_json(found.to_json())
         return
-    _show(found)
+    _show(found, waits_for(found, client.runners()) if found.state == "QUEUED" else "")
 
 
 @build.command("cancel")
@@ -242,11 +244,28 @@ def _without_steps(found: Build) -> dict[str, Any]:
     return {key: value for key, value in found.to_json().items() if key != "steps"}
 
 
-def _show(found: Build) -> None:
+def waits_for(found: Build, runners: Sequence[Runner]) -> str:
+    """Why a queued build is not taken, as far as the list of runners tells."""
+    run = found.run
+    if run is not None and run.not_before is not None and run.not_before > datetime.now(UTC):
+        return f"its time, {human_time(run.not_before)}"
+    needed = set(run.labels) if run is not None else set()
+    able = [each for each in runners if each.connected and needed.issubset(each.labels)]
+    if able:
+        return f"a free slot of {', '.join(sorted({each.name for each in able}))}"
+    return (
+        f"a runner with {' '.join(sorted(needed))}; none is connected"
+        if needed
+        else "a runner; none is connected"
+    )
+
+
+def _show(found: Build, waits: str = "") -> None:
     rows = Table.grid(padding=(0, 2))
     facts = {
         "build": found.name,
         "state": found.state,
+        "waits for": waits,
         "reason": found.reason,
         "created": human_time(found.created),
         "ended": human_time(found.ended),

@@ -24,7 +24,7 @@ from regsvc.catalog.transfer_items import (
     PointsItem,
     VersionItem,
 )
-from regsvc.errors import InvalidArgument, OutOfRange, VersionDeleted
+from regsvc.errors import InvalidArgument, NotFound, OutOfRange, VersionDeleted
 from regsvc.refs import AliasName, BuildName, DatasetRef, ModelName, VersionRef
 from regsvc.service.eventfilter import EventFilter
 from regsvc.service.limits import Limits
@@ -119,7 +119,10 @@ class Exporter:
                     continue
                 if not admits(Event(0, 0, "", unit.name, {})):
                     continue
-                yield from _ended(self._items(unit, wanted.contents, only=wanted.only), cursor_of(unit.place))
+                items = _ended(self._items(unit, wanted.contents, only=wanted.only), cursor_of(unit.place))
+                if scope.namespace:
+                    items = _while_there(items, unit)
+                yield from items
 
     def _items(self, unit: Unit, contents: Contents, *, only: bool) -> Iterator[Item]:
         resource = unit.resource
@@ -251,6 +254,16 @@ class Exporter:
             if len(moves) < MOVES:
                 return
             first += len(moves)
+
+
+def _while_there(parts: Iterator[Part], unit: Unit) -> Iterator[Part]:
+    """What a model was is left out under its old name when it is renamed meanwhile; all else goes on."""
+    try:
+        yield from parts
+    except VersionDeleted:
+        raise
+    except NotFound:
+        yield LeftOutItem(unit.name, "its model was renamed meanwhile"), cursor_of(unit.place)
 
 
 def _ended(items: Iterator[Item], cursor: str) -> Iterator[Part]:

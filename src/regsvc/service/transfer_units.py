@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import NamedTuple
 from regsvc import refs
 from regsvc.catalog import models, transfer_export, versions
 from regsvc.catalog.database import Catalog, Reader
-from regsvc.errors import InvalidArgument
+from regsvc.errors import InvalidArgument, NotFound
 from regsvc.refs import AliasName, BuildName, DatasetRef, ModelName, VersionRef
 
 MAX_CURSOR = 1_000
@@ -116,8 +117,8 @@ class Units:
                 ):
                     # All of the namespace's came already, unless a filter left them out.
                     if filtered or not every:
-                        yield from self._used(position, model)
-                    yield from self._model(position, model)
+                        yield from _while_there(self._used(position, model))
+                    yield from _while_there(self._model(position, model))
         elif scope.model is not None:
             yield from self._used(position, scope.model)
             yield from self._model(position, scope.model)
@@ -184,6 +185,12 @@ class Units:
         ):
             yield from found
             after = found[-1]
+
+
+def _while_there(units: Iterator[Unit]) -> Iterator[Unit]:
+    """Nothing more of a model that is renamed meanwhile: its new name may come later, or is the next export's."""
+    with contextlib.suppress(NotFound):
+        yield from units
 
 
 def _dataset_unit(position: int, ref: DatasetRef) -> Unit:
