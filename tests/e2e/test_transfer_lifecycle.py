@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from registries import write_files
+from registries import difference, everything, write_files
 from support import Server
 
 import regsvc
@@ -161,3 +161,23 @@ def test_a_model_is_renamed_where_it_is_followed(two: tuple[Server, Server], tmp
         mirror(source, target)
         assert [each.name for each in other.models()] == ["risk/fraud"]
         assert numbers(other, "risk/fraud") == [1, 2, 3]
+
+
+def test_what_is_archived_is_archived_elsewhere_too(two: tuple[Server, Server], tmp_path: Path) -> None:
+    source, target = two
+    with regsvc.connect(source.endpoint) as client, regsvc.connect(target.endpoint) as other:
+        push(client, tmp_path / "x", "team/fraud", b"1", b"2", b"3")
+        client.archive("team/fraud:3", reason="old")
+        mirror(source, target)
+        assert other.version("team/fraud:3").archived == client.version("team/fraud:3").archived
+        assert other.version("team/fraud").number == 2, "the latest that is not archived"
+        client.archive("team/fraud:3", archived=False)
+        client.archive("team/fraud:1")
+        mirror(source, target)
+        assert other.version("team/fraud").number == 3
+        assert difference(everything(source.endpoint), everything(target.endpoint)) == {}
+        other.archive("team/fraud:2")
+        client.archive("team/fraud:1", archived=False)
+        mirror(source, target)
+        assert other.version("team/fraud:2").archived is not None, "its own mark stays"
+        assert other.version("team/fraud:1").archived is None

@@ -103,7 +103,7 @@ def version_state(db: Reader, ref: VersionRef) -> VersionStateItem:
     found = versions.find(db, ref)
     series = tuple((each.source, each.key, each.count) for each in metrics.of_version(db, found.id))
     approvals = tuple(rules.approvals_of(db, found.id))
-    return VersionStateItem(found.ref, found.bad, found.bad_reason, approvals, series)
+    return VersionStateItem(found.ref, found.bad, found.bad_reason, approvals, series, found.archived_at)
 
 
 def notes_of(db: Reader, ref: VersionRef, after: int, limit: int) -> tuple[NotesItem, int]:

@@ -254,6 +254,11 @@ def mark(tx: Transaction, version_id: int, item: VersionStateItem) -> None:
     )
 
 
+def archive(tx: Transaction, version_id: int, item: VersionStateItem) -> None:
+    """Put a version away, or take it out, as at the source. Aliases that name it move later."""
+    tx.run("UPDATE versions SET archived_at = ? WHERE id = ?", [item.archived_at, version_id])
+
+
 def approve(tx: Transaction, version_id: int, item: VersionStateItem) -> None:
     """Replace the approvals of a version."""
     tx.run("DELETE FROM approvals WHERE version_id = ?", [version_id])

@@ -155,6 +155,7 @@ class VersionStateItem:
     approvals: tuple[Approval, ...]
     series: tuple[tuple[str, str, int], ...]
     """(source, key, number of points)"""
+    archived_at: int | None
 
 
 @dataclass(frozen=True)

@@ -346,6 +346,7 @@ def _state_to(item: VersionStateItem) -> pb.VersionStateItem:
         series=[
             pb.EvaluationSeries(source=source, key=key, count=count) for source, key, count in item.series
         ],
+        archive_time=None if item.archived_at is None else timestamp(item.archived_at),
     )
 
 
@@ -360,6 +361,7 @@ def _state_from(message: pb.VersionStateItem) -> VersionStateItem:
             for each in message.approvals
         ),
         tuple((each.source, each.key, each.count) for each in message.series),
+        _optional_time(message, "archive_time"),
     )
 
 

@@ -155,6 +155,8 @@ def _check_state(item: VersionStateItem) -> None:
     reason_of(item.bad_reason)
     if item.bad and not item.bad_reason:
         raise InvalidArgument("a version is bad for a reason")
+    if item.archived_at is not None:
+        _check_times(item.archived_at)
     _check_count(len(item.approvals), MAX_APPROVALS, "approvals")
     for each in item.approvals:
         check_alias(each.alias)

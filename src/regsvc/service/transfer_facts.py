@@ -158,6 +158,12 @@ def _put_state(tx: Transaction, source: str, item: VersionStateItem) -> Taken:
         transfer_import.approve(tx, version.id, item)
         transfer_import.event(tx, "version.approved", name, source, approvals=len(item.approvals))
         changed = True
+    archived, wanted = here.archived_at is not None, item.archived_at is not None
+    if mirrors.follows(tx, source, name, "the archived mark", now=archived, unset=False, wanted=wanted):
+        transfer_import.archive(tx, version.id, item)
+        kind = "version.archived" if wanted else "version.unarchived"
+        transfer_import.event(tx, kind, name, source)
+        changed = True
     counts = {(measured, key): count for measured, key, count in here.series}
     if any(counts.get((measured, key), 0) < count for measured, key, count in item.series):
         return Outcome.WANTED, ()

@@ -32,7 +32,7 @@ from regsvc.v1 import record_pb2 as regsvc_dot_v1_dot_record__pb2
 from regsvc.v1 import registry_pb2 as regsvc_dot_v1_dot_registry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18regsvc/v1/transfer.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18regsvc/v1/artifact.proto\x1a\x15regsvc/v1/build.proto\x1a\x17regsvc/v1/dataset.proto\x1a\x16regsvc/v1/metric.proto\x1a\x19regsvc/v1/promotion.proto\x1a\x16regsvc/v1/record.proto\x1a\x18regsvc/v1/registry.proto\"\x89\x04\n\x0cTransferItem\x12%\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.DatasetH\x00\x12%\n\x05model\x18\x02 \x01(\x0b\x32\x14.regsvc.v1.ModelItemH\x00\x12%\n\x05\x62uild\x18\x03 \x01(\x0b\x32\x14.regsvc.v1.BuildItemH\x00\x12\'\n\x06points\x18\x04 \x01(\x0b\x32\x15.regsvc.v1.PointsItemH\x00\x12)\n\x07version\x18\x05 \x01(\x0b\x32\x16.regsvc.v1.VersionItemH\x00\x12+\n\x08manifest\x18\x06 \x01(\x0b\x32\x17.regsvc.v1.ManifestItemH\x00\x12#\n\x04\x62lob\x18\x07 \x01(\x0b\x32\x13.regsvc.v1.BlobItemH\x00\x12\x34\n\rversion_state\x18\x08 \x01(\x0b\x32\x1b.regsvc.v1.VersionStateItemH\x00\x12%\n\x05notes\x18\t \x01(\x0b\x32\x14.regsvc.v1.NotesItemH\x00\x12&\n\x05rules\x18\n \x01(\x0b\x32\x15.regsvc.v1.AliasRulesH\x00\x12%\n\x05\x61lias\x18\x0b \x01(\x0b\x32\x14.regsvc.v1.AliasItemH\x00\x12*\n\x08left_out\x18\x0c \x01(\x0b\x32\x16.regsvc.v1.LeftOutItemH\x00\x42\x06\n\x04item\"\xc2\x01\n\tModelItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0b\x64\x65\x66initions\x18\x05 \x03(\x0b\x32\x1b.regsvc.v1.MetricDefinition\"d\n\tBuildItem\x12\x1f\n\x05\x62uild\x18\x01 \x01(\x0b\x32\x10.regsvc.v1.Build\x12!\n\x06record\x18\x02 \x01(\x0b\x32\x11.regsvc.v1.Record\x12\x13\n\x0bpoint_count\x18\x03 \x01(\x04\"r\n\nPointsItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\r\n\x05\x66irst\x18\x04 \x01(\x04\x12*\n\x06points\x18\x05 \x03(\x0b\x32\x1a.regsvc.v1.EvaluationPoint\"U\n\x0bVersionItem\x12#\n\x07version\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Version\x12!\n\x06record\x18\x02 \x01(\x0b\x32\x11.regsvc.v1.Record\"R\n\x0cManifestItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x17.regsvc.v1.ManifestFile\x12\x0c\n\x04last\x18\x03 \x01(\x08\"k\n\x08\x42lobItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x12#\n\x06\x63hunks\x18\x05 \x03(\x0b\x32\x13.regsvc.v1.ChunkRef\"\x96\x01\n\x10VersionStateItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x62\x61\x64\x18\x02 \x01(\x08\x12\x12\n\nbad_reason\x18\x03 \x01(\t\x12&\n\tapprovals\x18\x04 \x03(\x0b\x32\x13.regsvc.v1.Approval\x12+\n\x06series\x18\x05 \x03(\x0b\x32\x1b.regsvc.v1.EvaluationSeries\">\n\x10\x45valuationSeries\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\"9\n\tNotesItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x05notes\x18\x02 \x03(\x0b\x32\x0f.regsvc.v1.Note\"M\n\tAliasItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66irst\x18\x02 \x01(\x04\x12#\n\x05moves\x18\x03 \x03(\x0b\x32\x14.regsvc.v1.AliasMove\"d\n\tAliasMove\x12&\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x16.regsvc.v1.AliasChange\x12\x16\n\x0eversion_digest\x18\x02 \x01(\t\x12\x17\n\x0fversion_deleted\x18\x03 \x01(\x08\"+\n\x0bLeftOutItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"y\n\rExportRequest\x12\r\n\x05names\x18\x01 \x03(\t\x12+\n\x08\x63ontents\x18\x02 \x01(\x0e\x32\x19.regsvc.v1.ExportContents\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\x0c\n\x04only\x18\x05 \x01(\x08\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\"H\n\x0e\x45xportResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.regsvc.v1.TransferItem\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\";\n\tBlobRange\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0e\n\x06length\x18\x03 \x01(\x04\"h\n\x10ReadBlobsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06ranges\x18\x02 \x03(\x0b\x32\x14.regsvc.v1.BlobRange\x12 \n\x06\x61\x63\x63\x65pt\x18\x03 \x03(\x0e\x32\x10.regsvc.v1.Codec\"H\n\x11ReadBlobsResponse\x12%\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x15.regsvc.v1.ChunkFrame\x12\x0c\n\x04\x64\x61ta\x18\x0f \x01(\x0c\"y\n\x0cImportResult\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x07outcome\x18\x02 \x01(\x0e\x32\x18.regsvc.v1.ImportOutcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0f\n\x07missing\x18\x05 \x03(\t\"t\n\rImportRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12&\n\x05items\x18\x02 \x03(\x0b\x32\x17.regsvc.v1.TransferItem\x12\x0e\n\x06upload\x18\x03 \x01(\t\x12\r\n\x05\x62lobs\x18\x04 \x01(\t\x12\x0c\n\x04into\x18\x05 \x01(\t\":\n\x0eImportResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.regsvc.v1.ImportResult\"f\n\x06Mirror\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\"2\n\x10GetMirrorRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\"6\n\x11GetMirrorResponse\x12!\n\x06mirror\x18\x01 \x01(\x0b\x32\x11.regsvc.v1.Mirror\"5\n\x10SetMirrorRequest\x12!\n\x06mirror\x18\x01 \x01(\x0b\x32\x11.regsvc.v1.Mirror\"6\n\x11SetMirrorResponse\x12!\n\x06mirror\x18\x01 \x01(\x0b\x32\x11.regsvc.v1.Mirror*f\n\x0e\x45xportContents\x12\x1f\n\x1b\x45XPORT_CONTENTS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45XPORT_CONTENTS_ALL\x10\x01\x12\x1a\n\x16\x45XPORT_CONTENTS_POINTS\x10\x02*\xbb\x01\n\rImportOutcome\x12\x1e\n\x1aIMPORT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n\x16IMPORT_OUTCOME_CREATED\x10\x01\x12\x1a\n\x16IMPORT_OUTCOME_PRESENT\x10\x02\x12\x1b\n\x17IMPORT_OUTCOME_CONFLICT\x10\x03\x12\x1a\n\x16IMPORT_OUTCOME_REFUSED\x10\x04\x12\x19\n\x15IMPORT_OUTCOME_WANTED\x10\x05\x32\xfa\x02\n\x0fTransferService\x12\x44\n\x06\x45xport\x12\x18.regsvc.v1.ExportRequest\x1a\x19.regsvc.v1.ExportResponse\"\x03\x90\x02\x01\x30\x01\x12M\n\tReadBlobs\x12\x1b.regsvc.v1.ReadBlobsRequest\x1a\x1c.regsvc.v1.ReadBlobsResponse\"\x03\x90\x02\x01\x30\x01\x12=\n\x06Import\x12\x18.regsvc.v1.ImportRequest\x1a\x19.regsvc.v1.ImportResponse\x12K\n\tGetMirror\x12\x1b.regsvc.v1.GetMirrorRequest\x1a\x1c.regsvc.v1.GetMirrorResponse\"\x03\x90\x02\x01\x12\x46\n\tSetMirror\x12\x1b.regsvc.v1.SetMirrorRequest\x1a\x1c.regsvc.v1.SetMirrorResponseB\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18regsvc/v1/transfer.proto\x12\tregsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18regsvc/v1/artifact.proto\x1a\x15regsvc/v1/build.proto\x1a\x17regsvc/v1/dataset.proto\x1a\x16regsvc/v1/metric.proto\x1a\x19regsvc/v1/promotion.proto\x1a\x16regsvc/v1/record.proto\x1a\x18regsvc/v1/registry.proto\"\x89\x04\n\x0cTransferItem\x12%\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.DatasetH\x00\x12%\n\x05model\x18\x02 \x01(\x0b\x32\x14.regsvc.v1.ModelItemH\x00\x12%\n\x05\x62uild\x18\x03 \x01(\x0b\x32\x14.regsvc.v1.BuildItemH\x00\x12\'\n\x06points\x18\x04 \x01(\x0b\x32\x15.regsvc.v1.PointsItemH\x00\x12)\n\x07version\x18\x05 \x01(\x0b\x32\x16.regsvc.v1.VersionItemH\x00\x12+\n\x08manifest\x18\x06 \x01(\x0b\x32\x17.regsvc.v1.ManifestItemH\x00\x12#\n\x04\x62lob\x18\x07 \x01(\x0b\x32\x13.regsvc.v1.BlobItemH\x00\x12\x34\n\rversion_state\x18\x08 \x01(\x0b\x32\x1b.regsvc.v1.VersionStateItemH\x00\x12%\n\x05notes\x18\t \x01(\x0b\x32\x14.regsvc.v1.NotesItemH\x00\x12&\n\x05rules\x18\n \x01(\x0b\x32\x15.regsvc.v1.AliasRulesH\x00\x12%\n\x05\x61lias\x18\x0b \x01(\x0b\x32\x14.regsvc.v1.AliasItemH\x00\x12*\n\x08left_out\x18\x0c \x01(\x0b\x32\x16.regsvc.v1.LeftOutItemH\x00\x42\x06\n\x04item\"\xc2\x01\n\tModelItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0b\x64\x65\x66initions\x18\x05 \x03(\x0b\x32\x1b.regsvc.v1.MetricDefinition\"d\n\tBuildItem\x12\x1f\n\x05\x62uild\x18\x01 \x01(\x0b\x32\x10.regsvc.v1.Build\x12!\n\x06record\x18\x02 \x01(\x0b\x32\x11.regsvc.v1.Record\x12\x13\n\x0bpoint_count\x18\x03 \x01(\x04\"r\n\nPointsItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\r\n\x05\x66irst\x18\x04 \x01(\x04\x12*\n\x06points\x18\x05 \x03(\x0b\x32\x1a.regsvc.v1.EvaluationPoint\"U\n\x0bVersionItem\x12#\n\x07version\x18\x01 \x01(\x0b\x32\x12.regsvc.v1.Version\x12!\n\x06record\x18\x02 \x01(\x0b\x32\x11.regsvc.v1.Record\"R\n\x0cManifestItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x17.regsvc.v1.ManifestFile\x12\x0c\n\x04last\x18\x03 \x01(\x08\"k\n\x08\x42lobItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x12#\n\x06\x63hunks\x18\x05 \x03(\x0b\x32\x13.regsvc.v1.ChunkRef\"\xc8\x01\n\x10VersionStateItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x62\x61\x64\x18\x02 \x01(\x08\x12\x12\n\nbad_reason\x18\x03 \x01(\t\x12&\n\tapprovals\x18\x04 \x03(\x0b\x32\x13.regsvc.v1.Approval\x12+\n\x06series\x18\x05 \x03(\x0b\x32\x1b.regsvc.v1.EvaluationSeries\x12\x30\n\x0c\x61rchive_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\">\n\x10\x45valuationSeries\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\"9\n\tNotesItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x05notes\x18\x02 \x03(\x0b\x32\x0f.regsvc.v1.Note\"M\n\tAliasItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66irst\x18\x02 \x01(\x04\x12#\n\x05moves\x18\x03 \x03(\x0b\x32\x14.regsvc.v1.AliasMove\"d\n\tAliasMove\x12&\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x16.regsvc.v1.AliasChange\x12\x16\n\x0eversion_digest\x18\x02 \x01(\t\x12\x17\n\x0fversion_deleted\x18\x03 \x01(\x08\"+\n\x0bLeftOutItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"y\n\rExportRequest\x12\r\n\x05names\x18\x01 \x03(\t\x12+\n\x08\x63ontents\x18\x02 \x01(\x0e\x32\x19.regsvc.v1.ExportContents\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\x0c\n\x04only\x18\x05 \x01(\x08\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\"H\n\x0e\x45xportResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.regsvc.v1.TransferItem\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\";\n\tBlobRange\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0e\n\x06length\x18\x03 \x01(\x04\"h\n\x10ReadBlobsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06ranges\x18\x02 \x03(\x0b\x32\x14.regsvc.v1.BlobRange\x12 \n\x06\x61\x63\x63\x65pt\x18\x03 \x03(\x0e\x32\x10.regsvc.v1.Codec\"H\n\x11ReadBlobsResponse\x12%\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x15.regsvc.v1.ChunkFrame\x12\x0c\n\x04\x64\x61ta\x18\x0f \x01(\x0c\"y\n\x0cImportResult\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x07outcome\x18\x02 \x01(\x0e\x32\x18.regsvc.v1.ImportOutcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0f\n\x07missing\x18\x05 \x03(\t\"t\n\rImportRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12&\n\x05items\x18\x02 \x03(\x0b\x32\x17.regsvc.v1.TransferItem\x12\x0e\n\x06upload\x18\x03 \x01(\t\x12\r\n\x05\x62lobs\x18\x04 \x01(\t\x12\x0c\n\x04into\x18\x05 \x01(\t\":\n\x0eImportResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.regsvc.v1.ImportResult\"f\n\x06Mirror\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\"2\n\x10GetMirrorRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\"6\n\x11GetMirrorResponse\x12!\n\x06mirror\x18\x01 \x01(\x0b\x32\x11.regsvc.v1.Mirror\"5\n\x10SetMirrorRequest\x12!\n\x06mirror\x18\x01 \x01(\x0b\x32\x11.regsvc.v1.Mirror\"6\n\x11SetMirrorResponse\x12!\n\x06mirror\x18\x01 \x01(\x0b\x32\x11.regsvc.v1.Mirror*f\n\x0e\x45xportContents\x12\x1f\n\x1b\x45XPORT_CONTENTS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45XPORT_CONTENTS_ALL\x10\x01\x12\x1a\n\x16\x45XPORT_CONTENTS_POINTS\x10\x02*\xbb\x01\n\rImportOutcome\x12\x1e\n\x1aIMPORT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n\x16IMPORT_OUTCOME_CREATED\x10\x01\x12\x1a\n\x16IMPORT_OUTCOME_PRESENT\x10\x02\x12\x1b\n\x17IMPORT_OUTCOME_CONFLICT\x10\x03\x12\x1a\n\x16IMPORT_OUTCOME_REFUSED\x10\x04\x12\x19\n\x15IMPORT_OUTCOME_WANTED\x10\x05\x32\xfa\x02\n\x0fTransferService\x12\x44\n\x06\x45xport\x12\x18.regsvc.v1.ExportRequest\x1a\x19.regsvc.v1.ExportResponse\"\x03\x90\x02\x01\x30\x01\x12M\n\tReadBlobs\x12\x1b.regsvc.v1.ReadBlobsRequest\x1a\x1c.regsvc.v1.ReadBlobsResponse\"\x03\x90\x02\x01\x30\x01\x12=\n\x06Import\x12\x18.regsvc.v1.ImportRequest\x1a\x19.regsvc.v1.ImportResponse\x12K\n\tGetMirror\x12\x1b.regsvc.v1.GetMirrorRequest\x1a\x1c.regsvc.v1.GetMirrorResponse\"\x03\x90\x02\x01\x12\x46\n\tSetMirror\x12\x1b.regsvc.v1.SetMirrorRequest\x1a\x1c.regsvc.v1.SetMirrorResponseB\"Z regsvc.dev/go/regsvc/v1;regsvcv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,10 +46,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRANSFERSERVICE'].methods_by_name['ReadBlobs']._serialized_options = b'\220\002\001'
   _globals['_TRANSFERSERVICE'].methods_by_name['GetMirror']._loaded_options = None
   _globals['_TRANSFERSERVICE'].methods_by_name['GetMirror']._serialized_options = b'\220\002\001'
-  _globals['_EXPORTCONTENTS']._serialized_start=3030
-  _globals['_EXPORTCONTENTS']._serialized_end=3132
-  _globals['_IMPORTOUTCOME']._serialized_start=3135
-  _globals['_IMPORTOUTCOME']._serialized_end=3322
+  _globals['_EXPORTCONTENTS']._serialized_start=3080
+  _globals['_EXPORTCONTENTS']._serialized_end=3182
+  _globals['_IMPORTOUTCOME']._serialized_start=3185
+  _globals['_IMPORTOUTCOME']._serialized_end=3372
   _globals['_TRANSFERITEM']._serialized_start=248
   _globals['_TRANSFERITEM']._serialized_end=769
   _globals['_MODELITEM']._serialized_start=772
@@ -65,43 +65,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BLOBITEM']._serialized_start=1357
   _globals['_BLOBITEM']._serialized_end=1464
   _globals['_VERSIONSTATEITEM']._serialized_start=1467
-  _globals['_VERSIONSTATEITEM']._serialized_end=1617
-  _globals['_EVALUATIONSERIES']._serialized_start=1619
-  _globals['_EVALUATIONSERIES']._serialized_end=1681
-  _globals['_NOTESITEM']._serialized_start=1683
-  _globals['_NOTESITEM']._serialized_end=1740
-  _globals['_ALIASITEM']._serialized_start=1742
-  _globals['_ALIASITEM']._serialized_end=1819
-  _globals['_ALIASMOVE']._serialized_start=1821
-  _globals['_ALIASMOVE']._serialized_end=1921
-  _globals['_LEFTOUTITEM']._serialized_start=1923
-  _globals['_LEFTOUTITEM']._serialized_end=1966
-  _globals['_EXPORTREQUEST']._serialized_start=1968
-  _globals['_EXPORTREQUEST']._serialized_end=2089
-  _globals['_EXPORTRESPONSE']._serialized_start=2091
-  _globals['_EXPORTRESPONSE']._serialized_end=2163
-  _globals['_BLOBRANGE']._serialized_start=2165
-  _globals['_BLOBRANGE']._serialized_end=2224
-  _globals['_READBLOBSREQUEST']._serialized_start=2226
-  _globals['_READBLOBSREQUEST']._serialized_end=2330
-  _globals['_READBLOBSRESPONSE']._serialized_start=2332
-  _globals['_READBLOBSRESPONSE']._serialized_end=2404
-  _globals['_IMPORTRESULT']._serialized_start=2406
-  _globals['_IMPORTRESULT']._serialized_end=2527
-  _globals['_IMPORTREQUEST']._serialized_start=2529
-  _globals['_IMPORTREQUEST']._serialized_end=2645
-  _globals['_IMPORTRESPONSE']._serialized_start=2647
-  _globals['_IMPORTRESPONSE']._serialized_end=2705
-  _globals['_MIRROR']._serialized_start=2707
-  _globals['_MIRROR']._serialized_end=2809
-  _globals['_GETMIRRORREQUEST']._serialized_start=2811
-  _globals['_GETMIRRORREQUEST']._serialized_end=2861
-  _globals['_GETMIRRORRESPONSE']._serialized_start=2863
-  _globals['_GETMIRRORRESPONSE']._serialized_end=2917
-  _globals['_SETMIRRORREQUEST']._serialized_start=2919
-  _globals['_SETMIRRORREQUEST']._serialized_end=2972
-  _globals['_SETMIRRORRESPONSE']._serialized_start=2974
-  _globals['_SETMIRRORRESPONSE']._serialized_end=3028
-  _globals['_TRANSFERSERVICE']._serialized_start=3325
-  _globals['_TRANSFERSERVICE']._serialized_end=3703
+  _globals['_VERSIONSTATEITEM']._serialized_end=1667
+  _globals['_EVALUATIONSERIES']._serialized_start=1669
+  _globals['_EVALUATIONSERIES']._serialized_end=1731
+  _globals['_NOTESITEM']._serialized_start=1733
+  _globals['_NOTESITEM']._serialized_end=1790
+  _globals['_ALIASITEM']._serialized_start=1792
+  _globals['_ALIASITEM']._serialized_end=1869
+  _globals['_ALIASMOVE']._serialized_start=1871
+  _globals['_ALIASMOVE']._serialized_end=1971
+  _globals['_LEFTOUTITEM']._serialized_start=1973
+  _globals['_LEFTOUTITEM']._serialized_end=2016
+  _globals['_EXPORTREQUEST']._serialized_start=2018
+  _globals['_EXPORTREQUEST']._serialized_end=2139
+  _globals['_EXPORTRESPONSE']._serialized_start=2141
+  _globals['_EXPORTRESPONSE']._serialized_end=2213
+  _globals['_BLOBRANGE']._serialized_start=2215
+  _globals['_BLOBRANGE']._serialized_end=2274
+  _globals['_READBLOBSREQUEST']._serialized_start=2276
+  _globals['_READBLOBSREQUEST']._serialized_end=2380
+  _globals['_READBLOBSRESPONSE']._serialized_start=2382
+  _globals['_READBLOBSRESPONSE']._serialized_end=2454
+  _globals['_IMPORTRESULT']._serialized_start=2456
+  _globals['_IMPORTRESULT']._serialized_end=2577
+  _globals['_IMPORTREQUEST']._serialized_start=2579
+  _globals['_IMPORTREQUEST']._serialized_end=2695
+  _globals['_IMPORTRESPONSE']._serialized_start=2697
+  _globals['_IMPORTRESPONSE']._serialized_end=2755
+  _globals['_MIRROR']._serialized_start=2757
+  _globals['_MIRROR']._serialized_end=2859
+  _globals['_GETMIRRORREQUEST']._serialized_start=2861
+  _globals['_GETMIRRORREQUEST']._serialized_end=2911
+  _globals['_GETMIRRORRESPONSE']._serialized_start=2913
+  _globals['_GETMIRRORRESPONSE']._serialized_end=2967
+  _globals['_SETMIRRORREQUEST']._serialized_start=2969
+  _globals['_SETMIRRORREQUEST']._serialized_end=3022
+  _globals['_SETMIRRORRESPONSE']._serialized_start=3024
+  _globals['_SETMIRRORRESPONSE']._serialized_end=3078
+  _globals['_TRANSFERSERVICE']._serialized_start=3375
+  _globals['_TRANSFERSERVICE']._serialized_end=3753
 # @@protoc_insertion_point(module_scope)

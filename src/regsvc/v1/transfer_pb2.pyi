@@ -140,18 +140,20 @@ class BlobItem(_message.Message):
     def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., size: _Optional[int] = ..., offset: _Optional[int] = ..., chunks: _Optional[_Iterable[_Union[_artifact_pb2.ChunkRef, _Mapping]]] = ...) -> None: ...
 
 class VersionStateItem(_message.Message):
-    __slots__ = ("name", "bad", "bad_reason", "approvals", "series")
+    __slots__ = ("name", "bad", "bad_reason", "approvals", "series", "archive_time")
     NAME_FIELD_NUMBER: _ClassVar[int]
     BAD_FIELD_NUMBER: _ClassVar[int]
     BAD_REASON_FIELD_NUMBER: _ClassVar[int]
     APPROVALS_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVE_TIME_FIELD_NUMBER: _ClassVar[int]
     name: str
     bad: bool
     bad_reason: str
     approvals: _containers.RepeatedCompositeFieldContainer[_promotion_pb2.Approval]
     series: _containers.RepeatedCompositeFieldContainer[EvaluationSeries]
-    def __init__(self, name: _Optional[str] = ..., bad: _Optional[bool] = ..., bad_reason: _Optional[str] = ..., approvals: _Optional[_Iterable[_Union[_promotion_pb2.Approval, _Mapping]]] = ..., series: _Optional[_Iterable[_Union[EvaluationSeries, _Mapping]]] = ...) -> None: ...
+    archive_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., bad: _Optional[bool] = ..., bad_reason: _Optional[str] = ..., approvals: _Optional[_Iterable[_Union[_promotion_pb2.Approval, _Mapping]]] = ..., series: _Optional[_Iterable[_Union[EvaluationSeries, _Mapping]]] = ..., archive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class EvaluationSeries(_message.Message):
     __slots__ = ("source", "key", "count")

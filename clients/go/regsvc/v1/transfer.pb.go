@@ -837,7 +837,9 @@ type VersionStateItem struct {
 	// Oldest first.
 	Approvals []*Approval `protobuf:"bytes,4,rep,name=approvals,proto3" json:"approvals,omitempty"`
 	// The series of its evaluations; their points are PointsItems.
-	Series        []*EvaluationSeries `protobuf:"bytes,5,rep,name=series,proto3" json:"series,omitempty"`
+	Series []*EvaluationSeries `protobuf:"bytes,5,rep,name=series,proto3" json:"series,omitempty"`
+	// When it was archived; not set: it is not.
+	ArchiveTime   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=archive_time,json=archiveTime,proto3" json:"archive_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -903,6 +905,13 @@ func (x *VersionStateItem) GetApprovals() []*Approval {
 func (x *VersionStateItem) GetSeries() []*EvaluationSeries {
 	if x != nil {
 		return x.Series
+	}
+	return nil
+}
+
+func (x *VersionStateItem) GetArchiveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ArchiveTime
 	}
 	return nil
 }
@@ -2059,14 +2068,15 @@ const file_regsvc_v1_transfer_proto_rawDesc = "" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x12\n" +
 	"\x04size\x18\x03 \x01(\x04R\x04size\x12\x16\n" +
 	"\x06offset\x18\x04 \x01(\x04R\x06offset\x12+\n" +
-	"\x06chunks\x18\x05 \x03(\v2\x13.regsvc.v1.ChunkRefR\x06chunks\"\xbf\x01\n" +
+	"\x06chunks\x18\x05 \x03(\v2\x13.regsvc.v1.ChunkRefR\x06chunks\"\xfe\x01\n" +
 	"\x10VersionStateItem\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03bad\x18\x02 \x01(\bR\x03bad\x12\x1d\n" +
 	"\n" +
 	"bad_reason\x18\x03 \x01(\tR\tbadReason\x121\n" +
 	"\tapprovals\x18\x04 \x03(\v2\x13.regsvc.v1.ApprovalR\tapprovals\x123\n" +
-	"\x06series\x18\x05 \x03(\v2\x1b.regsvc.v1.EvaluationSeriesR\x06series\"R\n" +
+	"\x06series\x18\x05 \x03(\v2\x1b.regsvc.v1.EvaluationSeriesR\x06series\x12=\n" +
+	"\farchive_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\varchiveTime\"R\n" +
 	"\x10EvaluationSeries\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x14\n" +
@@ -2236,36 +2246,37 @@ var file_regsvc_v1_transfer_proto_depIdxs = []int32{
 	37, // 21: regsvc.v1.BlobItem.chunks:type_name -> regsvc.v1.ChunkRef
 	38, // 22: regsvc.v1.VersionStateItem.approvals:type_name -> regsvc.v1.Approval
 	10, // 23: regsvc.v1.VersionStateItem.series:type_name -> regsvc.v1.EvaluationSeries
-	39, // 24: regsvc.v1.NotesItem.notes:type_name -> regsvc.v1.Note
-	13, // 25: regsvc.v1.AliasItem.moves:type_name -> regsvc.v1.AliasMove
-	40, // 26: regsvc.v1.AliasMove.change:type_name -> regsvc.v1.AliasChange
-	0,  // 27: regsvc.v1.ExportRequest.contents:type_name -> regsvc.v1.ExportContents
-	2,  // 28: regsvc.v1.ExportResponse.items:type_name -> regsvc.v1.TransferItem
-	17, // 29: regsvc.v1.ReadBlobsRequest.ranges:type_name -> regsvc.v1.BlobRange
-	41, // 30: regsvc.v1.ReadBlobsRequest.accept:type_name -> regsvc.v1.Codec
-	42, // 31: regsvc.v1.ReadBlobsResponse.frames:type_name -> regsvc.v1.ChunkFrame
-	1,  // 32: regsvc.v1.ImportResult.outcome:type_name -> regsvc.v1.ImportOutcome
-	2,  // 33: regsvc.v1.ImportRequest.items:type_name -> regsvc.v1.TransferItem
-	20, // 34: regsvc.v1.ImportResponse.results:type_name -> regsvc.v1.ImportResult
-	30, // 35: regsvc.v1.Mirror.update_time:type_name -> google.protobuf.Timestamp
-	23, // 36: regsvc.v1.GetMirrorResponse.mirror:type_name -> regsvc.v1.Mirror
-	23, // 37: regsvc.v1.SetMirrorRequest.mirror:type_name -> regsvc.v1.Mirror
-	23, // 38: regsvc.v1.SetMirrorResponse.mirror:type_name -> regsvc.v1.Mirror
-	15, // 39: regsvc.v1.TransferService.Export:input_type -> regsvc.v1.ExportRequest
-	18, // 40: regsvc.v1.TransferService.ReadBlobs:input_type -> regsvc.v1.ReadBlobsRequest
-	21, // 41: regsvc.v1.TransferService.Import:input_type -> regsvc.v1.ImportRequest
-	24, // 42: regsvc.v1.TransferService.GetMirror:input_type -> regsvc.v1.GetMirrorRequest
-	26, // 43: regsvc.v1.TransferService.SetMirror:input_type -> regsvc.v1.SetMirrorRequest
-	16, // 44: regsvc.v1.TransferService.Export:output_type -> regsvc.v1.ExportResponse
-	19, // 45: regsvc.v1.TransferService.ReadBlobs:output_type -> regsvc.v1.ReadBlobsResponse
-	22, // 46: regsvc.v1.TransferService.Import:output_type -> regsvc.v1.ImportResponse
-	25, // 47: regsvc.v1.TransferService.GetMirror:output_type -> regsvc.v1.GetMirrorResponse
-	27, // 48: regsvc.v1.TransferService.SetMirror:output_type -> regsvc.v1.SetMirrorResponse
-	44, // [44:49] is the sub-list for method output_type
-	39, // [39:44] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	30, // 24: regsvc.v1.VersionStateItem.archive_time:type_name -> google.protobuf.Timestamp
+	39, // 25: regsvc.v1.NotesItem.notes:type_name -> regsvc.v1.Note
+	13, // 26: regsvc.v1.AliasItem.moves:type_name -> regsvc.v1.AliasMove
+	40, // 27: regsvc.v1.AliasMove.change:type_name -> regsvc.v1.AliasChange
+	0,  // 28: regsvc.v1.ExportRequest.contents:type_name -> regsvc.v1.ExportContents
+	2,  // 29: regsvc.v1.ExportResponse.items:type_name -> regsvc.v1.TransferItem
+	17, // 30: regsvc.v1.ReadBlobsRequest.ranges:type_name -> regsvc.v1.BlobRange
+	41, // 31: regsvc.v1.ReadBlobsRequest.accept:type_name -> regsvc.v1.Codec
+	42, // 32: regsvc.v1.ReadBlobsResponse.frames:type_name -> regsvc.v1.ChunkFrame
+	1,  // 33: regsvc.v1.ImportResult.outcome:type_name -> regsvc.v1.ImportOutcome
+	2,  // 34: regsvc.v1.ImportRequest.items:type_name -> regsvc.v1.TransferItem
+	20, // 35: regsvc.v1.ImportResponse.results:type_name -> regsvc.v1.ImportResult
+	30, // 36: regsvc.v1.Mirror.update_time:type_name -> google.protobuf.Timestamp
+	23, // 37: regsvc.v1.GetMirrorResponse.mirror:type_name -> regsvc.v1.Mirror
+	23, // 38: regsvc.v1.SetMirrorRequest.mirror:type_name -> regsvc.v1.Mirror
+	23, // 39: regsvc.v1.SetMirrorResponse.mirror:type_name -> regsvc.v1.Mirror
+	15, // 40: regsvc.v1.TransferService.Export:input_type -> regsvc.v1.ExportRequest
+	18, // 41: regsvc.v1.TransferService.ReadBlobs:input_type -> regsvc.v1.ReadBlobsRequest
+	21, // 42: regsvc.v1.TransferService.Import:input_type -> regsvc.v1.ImportRequest
+	24, // 43: regsvc.v1.TransferService.GetMirror:input_type -> regsvc.v1.GetMirrorRequest
+	26, // 44: regsvc.v1.TransferService.SetMirror:input_type -> regsvc.v1.SetMirrorRequest
+	16, // 45: regsvc.v1.TransferService.Export:output_type -> regsvc.v1.ExportResponse
+	19, // 46: regsvc.v1.TransferService.ReadBlobs:output_type -> regsvc.v1.ReadBlobsResponse
+	22, // 47: regsvc.v1.TransferService.Import:output_type -> regsvc.v1.ImportResponse
+	25, // 48: regsvc.v1.TransferService.GetMirror:output_type -> regsvc.v1.GetMirrorResponse
+	27, // 49: regsvc.v1.TransferService.SetMirror:output_type -> regsvc.v1.SetMirrorResponse
+	45, // [45:50] is the sub-list for method output_type
+	40, // [40:45] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_regsvc_v1_transfer_proto_init() }
