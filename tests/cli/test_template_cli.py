@@ -64,7 +64,7 @@ def test_a_template_from_file_and_folder_to_queued_build(server: Server, tmp_pat
 def test_what_is_wrong_is_said_in_one_line(server: Server, tmp_path: Path) -> None:
     file = tmp_path / "t.toml"
     for text, said in (
-        ("steps = 1", "steps of the template is of another type"),
+        ("steps = 1", "steps of the template must be a list"),
         (TOML.replace("0 3 * * *", "0 0 30 2 *"), "never fires"),
         (TOML.replace("Berlin", "Atlantis"), "there is no time zone"),
     ):
