@@ -67,7 +67,7 @@ def test_a_template_from_file_and_folder_to_queued_build(server: Server, tmp_pat
 def test_what_is_wrong_is_said_in_one_line(server: Server, tmp_path: Path) -> None:
     file = tmp_path / "t.toml"
     for text, said in (
-        ("steps = 1", "steps of the template is of another type"),
+        ("steps = 1", "steps of the template must be a list"),
         (TOML.replace("0 3 * * *", "0 0 30 2 *"), "never fires"),
         (TOML.replace("Berlin", "Atlantis"), "there is no time zone"),
     ):
@@ -81,7 +81,7 @@ def test_what_is_wrong_is_said_in_one_line(server: Server, tmp_path: Path) -> No
 
 
 def test_follow_waits_for_a_runner_and_ends_with_the_build(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "t.toml").write_text(TOML)
+    (tmp_path / "t.toml").write_text('labels = ["gpu", "big"]' + TOML)
     server.cli("template", "set", "team/fraud/nightly", str(tmp_path / "t.toml"))
     for state, status in ((bld.BUILD_STATE_SUCCEEDED, 0), (bld.BUILD_STATE_FAILED, 1)):
         command = [
@@ -97,7 +97,7 @@ def test_follow_waits_for_a_runner_and_ends_with_the_build(server: Server, tmp_p
         following = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
             with Wire(server) as wire:
-                runner = auto.Runner(wire, "host-1")
+                runner = auto.Runner(wire, "host-1", "big", "gpu")
                 build = runner.hears()[0]
                 runner.take(build)
                 table = server.cli("runners").stdout.splitlines()
@@ -112,7 +112,7 @@ def test_follow_waits_for_a_runner_and_ends_with_the_build(server: Server, tmp_p
         finally:
             following.kill()
         assert (following.returncode, out) == (status, "epoch 1\n")
-        assert "waits for a runner" in err
+        assert "waits for a runner that has gpu big\n" in err
         assert ("it is tried again as team/fraud/builds/3" in err) == (status == 1)
 
 

@@ -102,9 +102,9 @@ def test_a_server_in_the_name_is_the_one_that_is_asked(shared_server: Server) ->
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"stepps": STEPS}, "no member 'stepps'"),
     ({"steps": [{**STEPS[0], "shell": True}]}, "steps 1 has no member 'shell'"),
-    ({"steps": [{"name": "x", "command": "python train.py"}]}, "command of steps 1 is of another type"),
+    ({"steps": [{"name": "x", "command": "python train.py"}]}, "command of steps 1 must be a list"),
     ({"steps": [{"command": ["x"]}]}, "steps 1 has no name"),
-    ({"steps": STEPS, "timeout_seconds": True}, "timeout_seconds of the template is of another type"),
+    ({"steps": STEPS, "timeout_seconds": True}, "timeout_seconds of the template must be a whole number"),
     ({"steps": STEPS, "timeout_seconds": -1}, "timeout_seconds of the template is not"),
     ({"steps": STEPS, "params": {"x": [1]}}, "param 'x'"),
     ({"steps": STEPS, "params": {"x": 1 << 70}}, "64 bits"),

@@ -169,7 +169,9 @@ def _queued(ctx: click.Context, build: Build, follow: bool, as_json: bool) -> in
         else:
             console().print(build.name, markup=False)
         return 0
-    click.echo(f"regsvc: {build.name} waits for a runner", err=True)
+    labels = build.run.labels if build.run is not None else ()
+    needs = f" that has {' '.join(labels)}" if labels else ""
+    click.echo(f"regsvc: {build.name} waits for a runner{needs}", err=True)
     ctx.invoke(logs_command, build=build.name, follow=True, after=0, step=None, as_json=as_json)
     sys.stdout.flush()
     ended = connect_from_context(ctx).get_build(build.name)

@@ -29,6 +29,7 @@ Document = Mapping[str, Any]
 _LARGEST = 1 << 20
 """Bytes of a file that is read: a template has at most a quarter of that."""
 _PARAM_TYPES = (str, int, float, bool)
+_KINDS = {str: "a text", int: "a whole number", bool: "true or false", list: "a list", dict: "a table"}
 
 
 def read(path: str | os.PathLike[str]) -> Template:
@@ -93,12 +94,12 @@ class _Members:
         self._left = dict(document)
         self._where = where
 
-    def take(self, name: str, kind: type | tuple[type, ...]) -> Any:
+    def take(self, name: str, kind: type) -> Any:
         """A member of that type, or None. Raises `InvalidArgument`."""
         value = self._left.pop(name, None)
         # A boolean is an integer to Python.
         if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
-            raise InvalidArgument(f"{name} of {self._where} is of another type", name=name)
+            raise InvalidArgument(f"{name} of {self._where} must be {_KINDS[kind]}", name=name)
         return value
 
     def text(self, name: str, *, required: bool = False) -> str:
