@@ -73,7 +73,7 @@ def test_a_used_version_needs_force(pushed: Server) -> None:
     refused = pushed.cli("rm", "team/fraud:1", check=False)
     assert (refused.returncode, refused.stderr) == (
         1,
-        "regsvc: team/fraud:1 is in use: @prod names it\n",
+        "regsvc: team/fraud:1 is in use: @prod names it; --force deletes it all the same\n",
     )
     assert "@prod would be unset" in pushed.cli("rm", "team/fraud:1", "--dry-run", "--force").stdout
     assert "@prod is unset" in pushed.cli("rm", "team/fraud:1", "--force").stdout

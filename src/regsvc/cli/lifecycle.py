@@ -11,6 +11,7 @@ from regsvc import refs
 from regsvc.cli.durations import Length
 from regsvc.cli.models import model_document, version_document
 from regsvc.cli.output import connect_from_context, console, emit_json, human_size, human_time, json_option
+from regsvc.errors import VersionInUse
 
 
 @click.command()
@@ -55,7 +56,11 @@ def rm(
 ) -> None:
     """Delete a version. `regsvc undelete` has it back for a while; then `regsvc gc` frees its bytes."""
     client = connect_from_context(ctx, refs.parse_reference(ref).server)
-    done = client.delete(ref, force=force, dry_run=dry_run, keep=keep, reason=reason)
+    try:
+        done = client.delete(ref, force=force, dry_run=dry_run, keep=keep, reason=reason)
+    except VersionInUse as error:
+        error.message += "; --force deletes it all the same"
+        raise
     if as_json:
         emit_json(
             {
