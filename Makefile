@@ -24,7 +24,7 @@ demo: python ## Push a real model through a live build, pull it back, prove it
 	@$(PY) -m demo
 
 test: python ## Run all tests: Python, Go and Node
-	@$(PY) -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	@$(PY) -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
 lint: style types layers contract go-style ts-types ## Check style, types, layers, the contract, and the Go and TypeScript clients
 
