@@ -13,6 +13,7 @@ from regsvc.catalog.datasets import Dataset
 from regsvc.catalog.metrics import MetricPoint
 from regsvc.catalog.records import Metadata, ParamValue
 from regsvc.catalog.requests import Request
+from regsvc.catalog.rules import Rules
 from regsvc.catalog.uploads import Upload
 from regsvc.catalog.versions import Version
 from regsvc.errors import InvalidArgument, NameInvalid, ResourceExhausted
@@ -25,7 +26,7 @@ from regsvc.service.limits import Limits
 from regsvc.service.loglines import STREAMS, LogLine
 from regsvc.service.paging import PageRequest
 from regsvc.service.registry import ModelView
-from regsvc.v1 import artifact_pb2, build_pb2, dataset_pb2, registry_pb2
+from regsvc.v1 import artifact_pb2, build_pb2, dataset_pb2, promotion_pb2, registry_pb2
 from regsvc.wire.values import microseconds, param_to, timestamp
 
 _ENTRIES = Limits.max_record_entries
@@ -171,6 +172,20 @@ def alias_to(alias: Alias) -> registry_pb2.Alias:
     return registry_pb2.Alias(
         name=alias.name.wire, version=alias.version.wire, update_time=timestamp(alias.updated_at)
     )
+
+
+def rules_to(found: Rules) -> promotion_pb2.AliasRules:
+    """What an alias may name."""
+    message = promotion_pb2.AliasRules(
+        name=found.name.wire,
+        protected=found.protected,
+        gate=found.gate,
+        approvals=found.approvals,
+        etag=found.etag,
+    )
+    if found.updated_at is not None:
+        message.update_time.CopyFrom(timestamp(found.updated_at))
+    return message
 
 
 def alias_change_to(change: AliasChange) -> registry_pb2.AliasChange:

@@ -32,7 +32,7 @@ class PromotionServicer(promotion_pb2_grpc.PromotionServiceServicer):
         self, request: pb.GetAliasRulesRequest, context: Context
     ) -> pb.GetAliasRulesResponse:
         found = await self._run(self._promotions.rules, refs.alias_from_wire(request.name))
-        return pb.GetAliasRulesResponse(rules=_rules_to(found))
+        return pb.GetAliasRulesResponse(rules=convert.rules_to(found))
 
     async def SetAliasRules(
         self, request: pb.SetAliasRulesRequest, context: Context
@@ -45,7 +45,7 @@ class PromotionServicer(promotion_pb2_grpc.PromotionServiceServicer):
             request.author,
             convert.request_of(request, "SetAliasRules"),
         )
-        return pb.SetAliasRulesResponse(rules=_rules_to(found))
+        return pb.SetAliasRulesResponse(rules=convert.rules_to(found))
 
     async def Promote(self, request: pb.PromoteRequest, context: Context) -> pb.PromoteResponse:
         asked = Promotion(
@@ -133,19 +133,6 @@ class PromotionServicer(promotion_pb2_grpc.PromotionServiceServicer):
 
 def _optional(name: str) -> VersionRef | None:
     return refs.version_from_wire(name) if name else None
-
-
-def _rules_to(found: Rules) -> pb.AliasRules:
-    message = pb.AliasRules(
-        name=found.name.wire,
-        protected=found.protected,
-        gate=found.gate,
-        approvals=found.approvals,
-        etag=found.etag,
-    )
-    if found.updated_at is not None:
-        message.update_time.CopyFrom(timestamp(found.updated_at))
-    return message
 
 
 def _approval_to(version: Version, given: Approval) -> pb.Approval:

@@ -72,7 +72,7 @@ def item_to(item: Item) -> pb.TransferItem:
         case NotesItem():
             return pb.TransferItem(notes=_notes_to(item))
         case RulesItem():
-            return pb.TransferItem(rules=_rules_to(item))
+            return pb.TransferItem(rules=convert.rules_to(item.rules))
         case AliasItem():
             return pb.TransferItem(alias=_alias_to(item))
         case LeftOutItem():
@@ -375,20 +375,6 @@ def _notes_to(item: NotesItem) -> pb.NotesItem:
 def _notes_from(message: pb.NotesItem) -> NotesItem:
     notes = tuple(NoteText(each.author, each.text, _time(each, "time")) for each in message.notes)
     return NotesItem(refs.version_from_wire(message.name), notes)
-
-
-def _rules_to(item: RulesItem) -> promotion_pb2.AliasRules:
-    rules = item.rules
-    message = promotion_pb2.AliasRules(
-        name=rules.name.wire,
-        protected=rules.protected,
-        gate=rules.gate,
-        approvals=rules.approvals,
-        etag=rules.etag,
-    )
-    if rules.updated_at is not None:
-        message.update_time.CopyFrom(timestamp(rules.updated_at))
-    return message
 
 
 def _rules_from(message: promotion_pb2.AliasRules) -> RulesItem:
