@@ -12,7 +12,8 @@ from typing import Any
 ParamValue = str | int | float | bool
 MAX_BACKOFF = 24 * 3600
 """Seconds before another attempt, also when they are doubled."""
-_PARAM = re.compile(r"\$\{params\.([^}]*)\}")
+PARAM_OF_COMMAND = re.compile(r"\$\{params\.([^}]*)\}")
+"""What stands in a command for the value of a param; the group is its key."""
 
 
 class Missed(IntEnum):
@@ -109,7 +110,7 @@ def named_params(template: Template) -> Iterator[str]:
     """Keys that commands name as `${params.KEY}`."""
     for step in template.steps:
         for word in step.command:
-            yield from _PARAM.findall(word)
+            yield from PARAM_OF_COMMAND.findall(word)
 
 
 def to_json(template: Template) -> str:

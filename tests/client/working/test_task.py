@@ -10,8 +10,9 @@ import pytest
 from regsvc.client.working.bringing import inside
 from regsvc.client.working.step_environment import step_environment
 from regsvc.client.working.stopping import WorkFailed
-from regsvc.client.working.task import Step, Task, expanded, param_variables, params_document, task_from
+from regsvc.client.working.task import Task, expanded, param_variables, params_document, task_from
 from regsvc.client.working.work_folder import WorkFolder
+from regsvc.content.template import Step
 from regsvc.v1 import runner_pb2
 
 

@@ -14,10 +14,11 @@ from regsvc.client.provenance import log_record, write_attachment
 from regsvc.client.records import PullResult
 from regsvc.client.working.git_source import GitFetch
 from regsvc.client.working.stopping import Stop, WorkFailed
-from regsvc.client.working.task import Input, Task
+from regsvc.client.working.task import Task
 from regsvc.client.working.transfers import Transfers
 from regsvc.client.working.work_folder import WorkFolder
 from regsvc.content.record import EMPTY, Code, Record
+from regsvc.content.template import Input
 
 
 def bring_source(

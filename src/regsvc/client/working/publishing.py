@@ -12,8 +12,9 @@ from regsvc.client.records import PushResult
 from regsvc.client.session import BuildSession
 from regsvc.client.working.bringing import inside
 from regsvc.client.working.stopping import WorkFailed
-from regsvc.client.working.task import Output, Task
+from regsvc.client.working.task import Task
 from regsvc.client.working.transfers import Transfers
+from regsvc.content.template import Output
 
 _LONGEST_TAG = 4_000
 """Characters."""

@@ -10,35 +10,10 @@ from typing import Any
 
 from regsvc.client.records import Param, params_from
 from regsvc.client.working.stopping import WorkFailed
+from regsvc.content.template import PARAM_OF_COMMAND, Input, Output, Step
+from regsvc.wire.template import inputs_from
 
-_PARAM = re.compile(r"\$\{params\.([^}]*)\}")
 _NO_NAME = re.compile(r"[^A-Z0-9]")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One command."""
-
-    name: str
-    command: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Input:
-    """A version that the steps read."""
-
-    version: str
-    """Wire name."""
-    folder: str
-
-
-@dataclass(frozen=True)
-class Output:
-    """What becomes a version."""
-
-    path: str
-    promote: str
-    """An alias, or empty."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +47,7 @@ def task_from(claimed: Any) -> Task:
         steps=tuple(Step(each.name, tuple(each.command)) for each in template.steps),
         params={**params_from(template.params), **params_from(build.metadata.params)},
         environment=dict(template.environment),
-        inputs=tuple(Input(each.version, each.folder) for each in inputs),
+        inputs=inputs_from(inputs),
         outputs=tuple(Output(each.path, each.promote) for each in template.outputs),
         source_version=source.version,
         git_url=source.git.url,
@@ -92,7 +67,7 @@ def expanded(step: Step, params: Mapping[str, Param]) -> list[str]:
             )
         return text_of(params[found[1]])
 
-    return [_PARAM.sub(value, word) for word in step.command]
+    return [PARAM_OF_COMMAND.sub(value, word) for word in step.command]
 
 
 def param_variables(params: Mapping[str, Param]) -> dict[str, str]:
