@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import queue
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from regsvc import errors, refs
-from regsvc.client.connection import Connection, translate
-from regsvc.client.resume import resumed
-from regsvc.client.streams import silence_limit
+from regsvc.client.connection import Connection
+from regsvc.client.lasting_line import LastingLine, Outgoing
 from regsvc.v1 import deployment_pb2 as pb
 
-_AGAIN = 1.0
-"""Seconds before the line is opened again after an error that may pass."""
-_LAST = 10.0
-"""Seconds that closing waits for the thread, which may be between two attempts to reach a server that is away."""
+_FATAL = (errors.NotFound, errors.Superseded, errors.InvalidArgument)
 _LONGEST = 4_000
 """Bytes of an error that are told."""
 
@@ -45,8 +39,8 @@ class FollowerName:
     """Seconds."""
 
 
-class FollowLink:
-    """Owns one thread, which ends with `close`. `on_target` is called from it, `on_refusal` when it gives up."""
+class FollowLink(LastingLine):
+    """`on_target` is called from its thread, `on_refusal` when it gives up."""
 
     def __init__(
         self,
@@ -55,16 +49,10 @@ class FollowLink:
         on_target: Callable[[Target], None],
         on_refusal: Callable[[errors.RegsvcError], None],
     ) -> None:
-        self._connection = connection
+        super().__init__(connection, "regsvc-follow-link", _FATAL, on_refusal)
         self._name = name
         self._on_target = on_target
-        self._on_refusal = on_refusal
-        self._lock = threading.Lock()  # protects _report and _outgoing
         self._report = pb.DeploymentReport(state=pb.DEPLOYMENT_STATE_WAITING)
-        self._outgoing: queue.SimpleQueue[pb.FollowRequest | None] = queue.SimpleQueue()
-        self._closed = threading.Event()
-        self._call: Any = None
-        self._thread = threading.Thread(target=self._run, name="regsvc-follow-link", daemon=True)
 
     def start(self) -> None:
         """Open the line."""
@@ -81,55 +69,19 @@ class FollowLink:
             self._report = message
             self._outgoing.put(pb.FollowRequest(report=message))
 
-    def close(self) -> None:
-        """End the line and its thread; what was reported is sent first, if the server is there."""
-        self._closed.set()
-        with self._lock:
-            self._outgoing.put(None)
-        self._thread.join(2)
-        if self._call is not None:
-            self._call.cancel()
-        self._thread.join(_LAST)  # one that asks a server that is away ends by itself after that
+    def _first(self) -> pb.FollowRequest:
+        hello = pb.FollowHello(
+            alias=self._name.alias.wire,
+            deployment=self._name.deployment,
+            host=self._name.host,
+            labels=dict(self._name.labels),
+            lease_seconds=self._name.lease,
+            report=self._report,
+        )
+        return pb.FollowRequest(hello=hello)
 
-    def _run(self) -> None:
-        while not self._closed.is_set():
-            try:
-                for target in resumed(
-                    self,
-                    translate=lambda error: translate(error, self._connection.target),
-                    patience=math.inf,
-                    silence=silence_limit(self._connection),
-                ):
-                    self._on_target(target)
-            except (errors.NotFound, errors.Superseded, errors.InvalidArgument) as error:
-                self._on_refusal(error)
-                return
-            except errors.RegsvcError:
-                pass
-            self._closed.wait(_AGAIN)
-
-    def open(self) -> Any:
-        """For `resumed`: say hello with the present state."""
-        with self._lock:
-            self._outgoing = queue.SimpleQueue()
-            outgoing = self._outgoing
-            hello = pb.FollowHello(
-                alias=self._name.alias.wire,
-                deployment=self._name.deployment,
-                host=self._name.host,
-                labels=dict(self._name.labels),
-                lease_seconds=self._name.lease,
-                report=self._report,
-            )
-            if self._closed.is_set():
-                outgoing.put(None)
-        self._call = self._connection.deployments.Follow(self._requests(hello, outgoing))
-        return self._call
-
-    def _requests(
-        self, hello: pb.FollowHello, outgoing: queue.SimpleQueue[pb.FollowRequest | None]
-    ) -> Iterator[pb.FollowRequest]:
-        yield pb.FollowRequest(hello=hello)
+    def _requests(self, first: pb.FollowRequest, outgoing: Outgoing) -> Iterator[pb.FollowRequest]:
+        yield first
         while True:
             try:
                 message = outgoing.get(timeout=self._name.lease / 3)
@@ -139,18 +91,18 @@ class FollowLink:
                 return
             yield message
 
+    def _begin(self, requests: Iterator[pb.FollowRequest]) -> Any:
+        return self._connection.deployments.Follow(requests)
+
+    def _heard(self, found: Target) -> None:
+        self._on_target(found)
+
+    def _lost(self, error: errors.RegsvcError) -> None:
+        """What is served is served on, and nobody needs to be told."""
+
     def take(self, response: Any) -> Iterator[Target]:
         """For `resumed`."""
         if response.HasField("target"):
             found = response.target
             reference = refs.version_from_wire(found.version) if found.version else None
             yield Target(reference, found.generation)
-
-    def recover(self, error: errors.RegsvcError) -> None:
-        """For `resumed`: nothing is held that another server could misunderstand; who closes waits no longer."""
-        if self._closed.is_set():
-            raise error
-
-    def progress(self) -> object:
-        """For `resumed`."""
-        return None

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import queue
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from regsvc import errors
-from regsvc.client.connection import Connection, translate
-from regsvc.client.resume import resumed
-from regsvc.client.streams import silence_limit
+from regsvc.client.connection import Connection
+from regsvc.client.lasting_line import LastingLine, Outgoing
 from regsvc.v1 import runner_pb2 as pb
 
-_AGAIN = 1.0
-"""Seconds before the line is opened again after an error that may pass."""
-_LAST = 10.0
-"""Seconds that closing waits for the thread, which may be between two attempts to reach a server that is away."""
 _FATAL = (errors.InvalidArgument, errors.Unimplemented)
 
 
-class RunnerLink:
-    """Owns one thread, which ends with `close`. The callbacks are called from it."""
+class RunnerLink(LastingLine):
+    """The callbacks are called from its thread."""
 
     def __init__(
         self,
@@ -35,18 +28,12 @@ class RunnerLink:
         on_refusal: Callable[[errors.RegsvcError], None],
     ) -> None:
         """`on_line` is told why the server is not there, and "" when it is there again."""
-        self._connection = connection
+        super().__init__(connection, "regsvc-runner-link", _FATAL, on_refusal)
         self._runner = runner
         self._on_offer = on_offer
         self._on_cancel = on_cancel
         self._on_line = on_line
-        self._on_refusal = on_refusal
-        self._lock = threading.Lock()  # protects _free and _outgoing
         self._free = 0
-        self._outgoing: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        self._closed = threading.Event()
-        self._call: Any = None
-        self._thread = threading.Thread(target=self._run, name="regsvc-runner-link", daemon=True)
 
     def start(self, free: int) -> None:
         """Open the line, with so many free slots."""
@@ -59,50 +46,13 @@ class RunnerLink:
             self._free = free
             self._outgoing.put(free)
 
-    def close(self) -> None:
-        """End the line and its thread."""
-        self._closed.set()
-        with self._lock:
-            self._outgoing.put(None)
-        self._thread.join(2)
-        if self._call is not None:
-            self._call.cancel()
-        self._thread.join(_LAST)
+    def _first(self) -> pb.WorkRequest:
+        return pb.WorkRequest(runner=self._runner, free_slots=self._free)
 
-    def _run(self) -> None:
-        while not self._closed.is_set():
-            try:
-                for response in resumed(
-                    self,
-                    translate=lambda error: translate(error, self._connection.target),
-                    patience=math.inf,
-                    silence=silence_limit(self._connection),
-                ):
-                    if response.offer:
-                        self._on_offer(response.offer)
-                    if response.cancel:
-                        self._on_cancel(response.cancel)
-            except _FATAL as error:
-                self._on_refusal(error)
-                return
-            except errors.RegsvcError as error:
-                if not self._closed.is_set():
-                    self._on_line(error.message)
-            self._closed.wait(_AGAIN)
-
-    def open(self) -> Any:
-        """For `resumed`: say who we are, and how much we would take."""
-        with self._lock:
-            self._outgoing = queue.SimpleQueue()
-            outgoing, free = self._outgoing, self._free
-            if self._closed.is_set():
-                outgoing.put(None)
-        self._call = self._connection.runners.Work(self._requests(free, outgoing))
-        return self._call
-
-    def _requests(self, free: int, outgoing: queue.SimpleQueue[int | None]) -> Iterator[pb.WorkRequest]:
+    def _requests(self, first: pb.WorkRequest, outgoing: Outgoing) -> Iterator[pb.WorkRequest]:
         interval = self._connection.capabilities().heartbeat_interval_ms / 1000
-        yield pb.WorkRequest(runner=self._runner, free_slots=free)
+        yield first
+        free = first.free_slots
         while True:
             try:
                 told = outgoing.get(timeout=interval)
@@ -114,17 +64,19 @@ class RunnerLink:
                 free = told
             yield pb.WorkRequest(free_slots=free)
 
+    def _begin(self, requests: Iterator[pb.WorkRequest]) -> Any:
+        return self._connection.runners.Work(requests)
+
+    def _heard(self, found: pb.WorkResponse) -> None:
+        if found.offer:
+            self._on_offer(found.offer)
+        if found.cancel:
+            self._on_cancel(found.cancel)
+
+    def _lost(self, error: errors.RegsvcError) -> None:
+        self._on_line(error.message)
+
     def take(self, response: Any) -> Iterator[Any]:
         """For `resumed`."""
         self._on_line("")
         yield response
-
-    def recover(self, error: errors.RegsvcError) -> None:
-        """For `resumed`: nothing is held that another server could misunderstand; who closes waits no longer."""
-        if self._closed.is_set():
-            raise error
-        self._on_line(error.message)
-
-    def progress(self) -> object:
-        """For `resumed`."""
-        return None
