@@ -10,10 +10,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from regsvc import errors, refs
+from regsvc.client.beside import Beside
 from regsvc.client.follow_link import FollowerName, FollowLink, Target
 from regsvc.client.followed_folder import LAYOUTS, FollowedFolder
 from regsvc.client.hooks import HookFailed
@@ -54,7 +54,7 @@ class Happening:
     error: str = ""
 
 
-class Follower:
+class Follower(Beside):
     """Keeps a folder equal to what an alias names. `run` until `stop`, or use it as a context manager.
 
     It serves the last good version while the registry is away, and goes on by itself when it is back.
@@ -93,8 +93,6 @@ class Follower:
         self._target: Target | None = None
         self._stopped = False
         self._refusal: errors.RegsvcError | None = None
-        self._thread: threading.Thread | None = None
-        self._failure: BaseException | None = None
         self._link: FollowLink | None = None
 
     @property
@@ -127,25 +125,8 @@ class Follower:
             self._stopped = True
             self._news.notify_all()
 
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._run_beside, name="regsvc-follower", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _end_beside(self, error: BaseException | None) -> None:
         self.stop()
-        if self._thread is not None:
-            self._thread.join()
-        if self._failure is not None and error is None:
-            raise self._failure
-
-    def _run_beside(self) -> None:
-        try:
-            self.run()
-        except BaseException as error:  # noqa: BLE001 - raised where the block ends
-            self._failure = error
 
     def _targeted(self, target: Target) -> None:
         with self._news:

@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from regsvc import errors, refs
+from regsvc.client.beside import Beside
 from regsvc.client.params import check_key
 from regsvc.client.working.runner_link import RunnerLink
 from regsvc.client.working.work_folder import Left, WorkFolder, WorkRoot
@@ -70,7 +70,7 @@ class _Slot:
     """What the worker is to be told."""
 
 
-class BuildRunner:
+class BuildRunner(Beside):
     """Executes queued builds. `run` until `drain`, or use it as a context manager that drains at its end."""
 
     def __init__(
@@ -112,8 +112,6 @@ class BuildRunner:
         self._refusal: errors.RegsvcError | None = None
         self._line: str | None = None  # the link's thread's own
         self._link: RunnerLink | None = None
-        self._thread: threading.Thread | None = None
-        self._failure: BaseException | None = None
 
     def run(self) -> None:
         """Take builds until `drain`, with `once` one build. May be called once.
@@ -169,28 +167,11 @@ class BuildRunner:
             self._ask(slot, b"stop")
         self._tell_free()
 
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._run_beside, name="regsvc-runner", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _end_beside(self, error: BaseException | None) -> None:
         if error is None:
             self.drain()
         else:
             self.stop()
-        if self._thread is not None:
-            self._thread.join()
-        if self._failure is not None and error is None:
-            raise self._failure
-
-    def _run_beside(self) -> None:
-        try:
-            self.run()
-        except BaseException as error:  # noqa: BLE001 - raised where the block ends
-            self._failure = error
 
     def _drain(self) -> None:
         with self._changed:
