@@ -37,7 +37,7 @@ class LargeIndex:
             (data / "packs" / name[:2] / f"{name}.pack").touch()
         with sqlite3.connect(data / "catalog.sqlite") as database:
             database.executemany(
-                "INSERT INTO packs (id, name, size, records, created_at) VALUES (?, ?, ?, ?, 0)",
+                "INSERT INTO packs (id, name, size, records, created_at, noted) VALUES (?, ?, ?, ?, 0, 1)",
                 ((n, name, 64 << 20, _PACK_CHUNKS) for n, name in packs.items()),
             )
             database.executemany(

@@ -8,7 +8,7 @@ import logging
 from regsvc.catalog import events, webhooks
 from regsvc.errors import Unavailable
 from regsvc.server.hub import Hub, Subscription
-from regsvc.server.posting import Poster
+from regsvc.server.posting_later import PosterLater
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
 from regsvc.service.outbox import Outbox
@@ -30,7 +30,7 @@ AFTER_A_DEFECT = 5.0
 class Dispatcher:
     """From `start` to `stop`; ends by itself when the hub drains."""
 
-    def __init__(self, app: RegistryApp, hub: Hub, poster: Poster, pace: float):
+    def __init__(self, app: RegistryApp, hub: Hub, poster: PosterLater, pace: float):
         self._app = app
         self._hub = hub
         self._poster = poster

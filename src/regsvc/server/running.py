@@ -30,7 +30,7 @@ from regsvc.server.interceptors import ErrorInterceptor
 from regsvc.server.lifecycle import LifecycleServicer
 from regsvc.server.lineage import LineageServicer
 from regsvc.server.metrics import MetricServicer
-from regsvc.server.posting import Poster
+from regsvc.server.posting_later import PosterLater
 from regsvc.server.promotions import PromotionServicer
 from regsvc.server.records import RecordServicer
 from regsvc.server.registry import RegistryServicer
@@ -184,7 +184,7 @@ async def serve(config: ServerConfig, app: RegistryApp, ready: Callable[[str], N
     runner_pb2_grpc.add_RunnerServiceServicer_to_server(
         RunnerServicer(app, control, tails, hub, config.heartbeat), server
     )
-    poster = Poster(config.webhook_timeout, allow_private=config.webhook_allow_private)
+    poster = PosterLater(config.webhook_timeout, allow_private=config.webhook_allow_private)
     dispatcher = Dispatcher(app, hub, poster, config.webhook_pace)
     webhook_pb2_grpc.add_WebhookServiceServicer_to_server(WebhookServicer(app, control, poster), server)
     capabilities_pb2_grpc.add_CapabilitiesServiceServicer_to_server(

@@ -8,7 +8,7 @@ from regsvc import refs
 from regsvc.catalog.webhooks import Try, Webhook
 from regsvc.server import convert
 from regsvc.server.context import Context
-from regsvc.server.posting import Poster
+from regsvc.server.posting_later import PosterLater
 from regsvc.server.workers import Workers
 from regsvc.service.app import RegistryApp
 from regsvc.service.webhooks import DAY_US, Addressed, check_url
@@ -20,7 +20,7 @@ from regsvc.wire.values import timestamp
 class WebhookServicer(webhook_pb2_grpc.WebhookServiceServicer):
     """Where events go."""
 
-    def __init__(self, app: RegistryApp, control: Workers, poster: Poster):
+    def __init__(self, app: RegistryApp, control: Workers, poster: PosterLater):
         self._webhooks = app.webhooks
         self._run = control.run
         self._poster = poster
